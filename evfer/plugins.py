@@ -1,0 +1,105 @@
+"""Names that stand for objects: a built-in table first, then outsiders' entry points.
+
+Groups are entry-point groups: `evfer.datasets` and `evfer.models`. A package adds a model with
+
+    [project.entry-points."evfer.models"]
+    my-net = "my_package.net:build"
+
+and a script without packaging says `my_module:build`. A plug-in that cannot be loaded is named
+by `available` and harms nobody else.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from evfer.errors import ConfigError, UnknownNameError
+
+__all__ = ["BUILTIN", "Plugin", "available", "load", "names"]
+
+BUILTIN: dict[str, dict[str, str]] = {
+    "evfer.datasets": {
+        "demo": "evfer.datasets.demo:DemoHeads",
+        "folder": "evfer.datasets.folder:Folder",
+    },
+    "evfer.models": {
+        "resnet18": "evfer.models.resnet:resnet18",
+        "spiking-fer": "evfer.models.sew_resnet:spiking_fer",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One name of a group.
+
+    Args:
+        name: what the user writes.
+        target: the object, as `module:attribute`.
+        origin: "evfer", or the distribution that brings it.
+    """
+
+    name: str
+    target: str
+    origin: str
+
+
+def available(group: str) -> list[Plugin]:
+    """List a group's names, built-in ones first; nothing is imported.
+
+    Raises:
+        ConfigError: if two packages, or a package and evfer, use one name.
+    """
+    found = {name: Plugin(name, target, "evfer") for name, target in BUILTIN[group].items()}
+    for point in metadata.entry_points(group=group):
+        origin = point.dist.name if point.dist else "an unnamed package"
+        if point.name in found:
+            raise ConfigError(
+                f'the name "{point.name}" of {group} is used by {found[point.name].origin} '
+                f"and by {origin}",
+                expected="one owner for each name",
+                hint="Uninstall one of them, or name the object as module:attribute",
+            )
+        found[point.name] = Plugin(point.name, point.value, origin)
+    return list(found.values())
+
+
+def names(group: str) -> list[str]:
+    """Give a group's names."""
+    return [plugin.name for plugin in available(group)]
+
+
+def load(group: str, name: str) -> Any:
+    """Import the object that a name stands for.
+
+    Args:
+        group: the entry-point group.
+        name: a name of that group, or `module:attribute`.
+
+    Raises:
+        UnknownNameError: if no such name exists.
+        ConfigError: if the object cannot be imported; the message says why.
+    """
+    kind = group.removeprefix("evfer.").removesuffix("s").replace("dataset", "data set")
+    if ":" in name:
+        target = name
+    else:
+        targets = {plugin.name: plugin.target for plugin in available(group)}
+        if name not in targets:
+            raise UnknownNameError(kind, name, targets)
+        target = targets[name]
+    module_name, _, attribute = target.partition(":")
+    try:
+        value: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            value = getattr(value, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f'the {kind} "{name}" cannot be loaded from {target}: {error}',
+            expected="an importable module:attribute",
+            hint="Is its folder on PYTHONPATH, or its package installed here?",
+        ) from error
+    return value

@@ -1,0 +1,300 @@
+"""Recordings: one HDF5 file a clip, readable by the published loader and by plain h5py.
+
+The file holds one table `/events`, uint32, shape (n, 4), columns t (microseconds), x, y and p.
+Chunks hold one column each, so that HDF5 packs a column alone and reads one without the others.
+Attributes describe the clip and every setting that shaped it. No time of writing is stored: the
+same events and settings give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from evfer.errors import EventsError, RecordingError
+from evfer.events import EVENT_DTYPE, Events, SensorSize, canonical_order, validate
+from evfer.files import whole_file
+
+__all__ = ["FORMAT", "FORMAT_VERSION", "Recording", "inspect", "read", "verify", "write"]
+
+FORMAT = "evfer-events"
+FORMAT_VERSION = 1
+_CHUNK_ROWS = 16384
+_COLUMNS = ("t", "x", "y", "p")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Events of one clip.
+
+    Args:
+        events: `EVENT_DTYPE`, shape (n,), sorted by time.
+        sensor_size: the sensor they lie on.
+        attributes: what the file says about them; empty for files of other tools.
+    """
+
+    events: Events
+    sensor_size: SensorSize
+    attributes: Mapping[str, Any]
+
+
+def write(
+    path: Path,
+    events: Events,
+    sensor_size: SensorSize,
+    attributes: Mapping[str, str | int | float],
+    *,
+    duration_us: int,
+    order: str = "canonical",
+) -> str:
+    """Write a recording, whole or not at all, and read it back to make sure.
+
+    Args:
+        path: the file; an older one is replaced.
+        events: `EVENT_DTYPE`, shape (n,), sorted by time; n may be 0.
+        sensor_size: the sensor they lie on.
+        attributes: what else to store, such as clip, label, source and settings.
+        duration_us: length of the clip in microseconds.
+        order: "canonical" sorts ties in time by y, x and p; "emitted" keeps the given order.
+
+    Returns:
+        `events_sha256`: the digest of the (n, 4) little-endian uint32 table in C order.
+
+    Raises:
+        EventsError: if the events break the rules of `evfer.events.validate`.
+        OutputError: if the file cannot be written.
+    """
+    validate(events, sensor_size)
+    if order == "canonical":
+        events = events[canonical_order(events)]
+    elif order != "emitted":
+        raise EventsError(f'event order "{order}"', expected='"canonical" or "emitted"')
+    table = np.stack([events[name].astype("<u4") for name in _COLUMNS], axis=1)
+    digest = hashlib.sha256(table.tobytes()).hexdigest()
+    times = events["t"]
+    described: dict[str, Any] = {
+        **attributes,
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "columns": "t,x,y,p",
+        "time_unit": "us",
+        "polarity": "0=OFF,1=ON",
+        "sensor_width": sensor_size.width,
+        "sensor_height": sensor_size.height,
+        "width": sensor_size.width,  # evutils looks for these two
+        "height": sensor_size.height,
+        "n_events": len(events),
+        "t_first_us": int(times[0]) if len(times) else 0,
+        "t_last_us": int(times[-1]) if len(times) else 0,
+        "duration_us": int(duration_us),
+        "order": order,
+        "events_sha256": digest,
+    }
+    with whole_file(path) as part:
+        with h5py.File(part, "w", track_order=False) as file:
+            data = file.create_dataset(
+                "events",
+                data=table,
+                chunks=(max(1, min(_CHUNK_ROWS, len(table))), 1),
+                maxshape=(None, 4),  # an empty table could not be chunked otherwise
+                shuffle=True,
+                compression="gzip",
+                compression_opts=1,
+            )
+            data.attrs["sensor_width"] = sensor_size.width
+            data.attrs["sensor_height"] = sensor_size.height
+            for name in sorted(described):
+                file.attrs[name] = described[name]
+            file.attrs["complete"] = 1
+        if _table_digest(part) != digest:
+            raise RecordingError(f"{path}: what was written reads back differently")
+    return digest
+
+
+def read(path: Path, sensor_size: SensorSize | None = None) -> Recording:
+    """Read a recording of evfer, or an `/events` table that v2e or the published code wrote.
+
+    Args:
+        path: the HDF5 file.
+        sensor_size: needed where the file does not name it, as v2e's do not; it is never
+            guessed from the events.
+
+    Raises:
+        RecordingError: if the file is missing, cut short, of a newer format, or holds values
+            that cannot be events.
+    """
+    path = Path(path)
+    with _open(path) as file:
+        attributes = _attributes(file, path)
+        table = _table(file, path)
+        size = _sensor_size(attributes, sensor_size, path)
+        columns = {name: _column(table, index, path) for index, name in enumerate(_COLUMNS)}
+    if columns["p"].size and columns["p"].max() > 1:
+        raise RecordingError(f"{path}: polarity {columns['p'].max()}", expected="0 or 1")
+    for name, limit in (("x", size.width), ("y", size.height)):
+        if columns[name].size and columns[name].max() >= limit:
+            raise RecordingError(
+                f"{path}: an event at {name} = {columns[name].max()}",
+                expected=f"0 to {limit - 1} on a sensor of {size.width} x {size.height}",
+            )
+    events: Events = np.empty(len(columns["t"]), EVENT_DTYPE)
+    for name in _COLUMNS:
+        events[name] = columns[name]
+    try:
+        validate(events, size)
+    except EventsError as error:
+        raise RecordingError(f"{path}: {error.found}", expected=error.expected) from error
+    return Recording(events, size, attributes)
+
+
+def inspect(path: Path) -> dict[str, Any]:
+    """Read a recording's attributes without its events.
+
+    Returns:
+        The attributes, as Python values, with `shape` of the table added; `params` and `faces`
+        come parsed.
+
+    Raises:
+        RecordingError: if the file cannot be read or is not complete.
+    """
+    path = Path(path)
+    with _open(path) as file:
+        found = _attributes(file, path)
+        found["shape"] = list(_table(file, path).shape)
+    for name in ("params", "faces"):
+        if isinstance(found.get(name), str):
+            try:
+                found[name] = json.loads(found[name])
+            except json.JSONDecodeError as error:
+                raise RecordingError(f"{path}: attribute {name} is no JSON: {error}") from error
+    return found
+
+
+def verify(path: Path) -> str:
+    """Recompute the digest of a recording's events and compare it with the stored one.
+
+    Returns:
+        The digest.
+
+    Raises:
+        RecordingError: if the digests differ, or the file cannot be read.
+    """
+    path = Path(path)
+    with _open(path) as file:
+        stored = _attributes(file, path).get("events_sha256")
+    try:
+        found = _table_digest(path)
+    except OSError as error:  # gzip's own check failed
+        raise RecordingError(f"{path}: {error}", expected="an undamaged recording") from error
+    if found != stored:
+        raise RecordingError(
+            f"{path}: its events have the digest {found}",
+            expected=str(stored),
+            hint="Delete the file and convert again",
+        )
+    return found
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        found = "no such file" if not path.exists() else "not a whole HDF5 file"
+        raise RecordingError(
+            f"{path}: {found}",
+            expected="a recording that was written to its end",
+            hint="Convert again; finished clips are kept",
+        ) from error
+
+
+def _attributes(file: h5py.File, path: Path) -> dict[str, Any]:
+    found = {name: _plain(value) for name, value in file.attrs.items()}
+    if found.get("format") == FORMAT:
+        version = found.get("format_version")
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise RecordingError(
+                f"{path}: format version {version}",
+                expected=f"at most {FORMAT_VERSION}",
+                hint="It was written by a newer evfer: update this one",
+            )
+        if found.get("complete") != 1:
+            raise RecordingError(
+                f"{path}: it was never completed", hint="Delete the file and convert again"
+            )
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _table(file: h5py.File, path: Path) -> h5py.Dataset:
+    expected = "a table /events with four columns t, x, y, p of whole numbers"
+    link = file.get("events", getlink=True)
+    if not isinstance(link, h5py.HardLink):
+        # soft and external links could lead to other files of the reader's machine
+        found = "no /events" if link is None else "/events is a link"
+        raise RecordingError(f"{path}: {found}", expected=expected)
+    table = file["events"]
+    if not isinstance(table, h5py.Dataset) or table.external or table.is_virtual:
+        raise RecordingError(f"{path}: /events does not hold its own data", expected=expected)
+    if table.ndim != 2 or table.shape[1] != 4 or table.dtype.kind not in "ui":
+        raise RecordingError(
+            f"{path}: /events of shape {table.shape} and type {table.dtype}", expected=expected
+        )
+    return table
+
+
+def _column(table: h5py.Dataset, index: int, path: Path) -> NDArray[np.int64]:
+    try:
+        return np.asarray(table[:, index]).astype(np.int64)
+    except (OSError, MemoryError, ValueError) as error:
+        raise RecordingError(
+            f"{path}: its events cannot be read ({error})",
+            expected="an undamaged recording",
+            hint="Delete the file and convert again",
+        ) from error
+
+
+def _sensor_size(attributes: Mapping[str, Any], given: SensorSize | None, path: Path) -> SensorSize:
+    width, height = attributes.get("sensor_width"), attributes.get("sensor_height")
+    if isinstance(width, int) and isinstance(height, int):
+        try:
+            stored = SensorSize(width, height)
+        except EventsError as error:
+            raise RecordingError(f"{path}: {error.found}", expected=error.expected) from error
+        if given is not None and given != stored:
+            raise RecordingError(
+                f"{path}: a sensor of {width} x {height}",
+                expected=f"{given.width} x {given.height}, as asked for",
+            )
+        return stored
+    if given is None:
+        raise RecordingError(
+            f"{path}: the file does not name its sensor's size",
+            expected="attributes sensor_width and sensor_height, or a size from the caller",
+            hint="Pass sensor_size=SensorSize(width, height)",
+        )
+    return given
+
+
+def _table_digest(path: Path) -> str:
+    found = hashlib.sha256()
+    with h5py.File(path, "r") as file:
+        table = _table(file, path)
+        # a few chunks at a time, so that memory does not grow with the clip
+        for block in range(math.ceil(len(table) / _CHUNK_ROWS)):
+            rows = table[block * _CHUNK_ROWS : (block + 1) * _CHUNK_ROWS]
+            found.update(np.ascontiguousarray(rows, "<u4").tobytes())
+    return found.hexdigest()
