@@ -174,7 +174,7 @@ def _plan(
 
 def _published_test(n_clips: int, fold: int) -> list[int]:
     # the published files come from numpy's legacy generator, so it has to be that one
-    order = np.random.RandomState(fold).permutation(n_clips)  # noqa: NPY002
+    order = np.random.RandomState(fold).permutation(n_clips)
     n_test = max(1, int(0.2 * n_clips))
     return [int(i) for i in order[-n_test:]]
 

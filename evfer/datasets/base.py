@@ -1,0 +1,155 @@
+"""What a data set is to the rest of evfer, and the labels all of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from evfer.errors import EvferError, SourceError
+from evfer.video import FrameSource
+
+__all__ = [
+    "EXPRESSIONS",
+    "LABEL_CODES",
+    "Clip",
+    "Dataset",
+    "Skipped",
+    "Survey",
+    "expression",
+    "require_folder",
+]
+
+EXPRESSIONS = ("happy", "fear", "surprise", "anger", "disgust", "sadness")
+"""The six expressions in the order of the published codes 1 to 6."""
+
+LABEL_CODES = {
+    name: code
+    for code, name in enumerate(
+        (*EXPRESSIONS, "contempt", "neutral", "pride", "embarrassment", "none"), start=1
+    )
+}
+"""Label names and codes; those above 6 are evfer's own."""
+
+_SYNONYMS = {
+    "joy": "happy", "happiness": "happy", "smile": "happy", "smiling": "happy",
+    "angry": "anger", "sad": "sadness", "afraid": "fear", "fearful": "fear",
+    "disgusted": "disgust", "surprised": "surprise", "embarrass": "embarrassment",
+    "embarrassed": "embarrassment", "proud": "pride",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a data set: a person showing one expression.
+
+    Args:
+        subject: the person, as the recordings' folder is named.
+        sequence: number of the clip among the person's.
+        label: the label's code.
+        label_name: the label in words.
+        locator: where the data set finds the frames, relative to the source.
+        native_id: the clip's name in the source.
+        fps: frames a second, or None where the file says it.
+    """
+
+    subject: str
+    sequence: int
+    label: int
+    label_name: str
+    locator: str
+    native_id: str
+    fps: float | None = None
+
+    @property
+    def clip_id(self) -> str:
+        """`<subject>/<sequence, 3 digits>`, unique in the set."""
+        return f"{self.subject}/{self.sequence:03d}"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something in the source that is no clip, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a source holds: clips, and what was passed over."""
+
+    clips: tuple[Clip, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """A reader of one data set's layout.
+
+    Implementations are plain objects that survive pickling, since worker processes get a copy.
+    """
+
+    name: str
+    set_name: str
+    needs_source: bool
+
+    def survey(self, source: Path | None) -> Survey:
+        """List the clips under a source folder, sorted by subject and sequence.
+
+        Raises:
+            SourceError: if the folder is missing or not laid out as expected.
+        """
+        ...
+
+    def open(self, clip: Clip, source: Path | None) -> FrameSource:
+        """Open a clip's frames.
+
+        Raises:
+            VideoError: if they cannot be read.
+        """
+        ...
+
+    def source_digest(self, clip: Clip, source: Path | None) -> str:
+        """Give a digest of everything that shapes the clip's frames, without decoding them."""
+        ...
+
+
+def expression(word: str) -> str | None:
+    """Give the shared name of an expression, or None for a word that is not one.
+
+    Example:
+        >>> expression("Happiness"), expression("waving")
+        ('happy', None)
+    """
+    plain = word.strip().casefold()
+    plain = _SYNONYMS.get(plain, plain)
+    return plain if plain in LABEL_CODES else None
+
+
+def require_folder(source: Path | None, layout: str, hint: str = "") -> Path:
+    """Make sure that a source folder is there and can be listed.
+
+    Args:
+        source: the folder given by the user.
+        layout: what it should look like, for the message.
+        hint: where to get the data.
+
+    Raises:
+        SourceError: if it is missing, no folder, or may not be read.
+    """
+    error: EvferError | None = None
+    if source is None:
+        error = SourceError("no source folder given", expected=layout, hint=hint)
+    elif not source.is_dir():
+        found = "not a folder" if source.exists() else "no such folder"
+        error = SourceError(f"{source}: {found}", expected=layout, hint=hint)
+    else:
+        try:
+            next(source.iterdir(), None)
+        except OSError as reason:
+            error = SourceError(f"{source}: {reason.strerror}", expected=layout, hint=hint)
+    if error:
+        raise error
+    assert source is not None
+    return source

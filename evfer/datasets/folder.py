@@ -1,0 +1,188 @@
+"""Your own clips: any tree `label/subject/clip`, or a table `clips.csv`.
+
+source/
+  happy/anna/smile_1.mp4          a video: mp4, avi, mov, mkv, webm, mpeg, wmv, gif
+  happy/anna/smile_2/0001.png     a folder of pictures, in the order of their numbers
+  anger/ben/take_1.avi
+
+clips.csv: path,label,subject and, if you like, fps; paths are relative to the table
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from evfer import video
+from evfer.datasets.base import LABEL_CODES, Clip, Skipped, Survey, expression, require_folder
+from evfer.errors import ConfigError, SourceError
+
+__all__ = ["Folder"]
+
+_LAYOUT = "label/subject/clip, each clip a video or a folder of pictures, or a clips.csv"
+_LITTER = frozenset({"__macosx", "thumbs.db", "desktop.ini", ".ds_store"})
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Reader of a tree of one's own clips.
+
+    Args:
+        title: name of the set; its recordings go to `<Title>DVS`.
+        fps: frames a second of every clip; by default a video's own, and 30 for pictures.
+    """
+
+    title: str = "Folder"
+    fps: float | None = None
+    name: str = "folder"
+    needs_source: bool = True
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.title):
+            raise ConfigError(
+                f'data set title "{self.title}"', expected="letters and digits, a letter first"
+            )
+        if self.fps is not None and not 0 < self.fps <= 1000:
+            raise ConfigError(f"fps {self.fps}", expected="a rate above 0 and up to 1000")
+
+    @property
+    def set_name(self) -> str:
+        """Name of the set's folder."""
+        return f"{self.title[0].upper()}{self.title[1:].removesuffix('DVS')}DVS"
+
+    def survey(self, source: Path | None) -> Survey:
+        """List the clips; see `Dataset.survey`."""
+        root = require_folder(source, _LAYOUT, "Give the folder with --source")
+        table = root / "clips.csv"
+        rows, skipped = _read_table(table) if table.is_file() else _walk(root)
+        if not rows:
+            reasons = f" ({skipped[0].path}: {skipped[0].reason})" if skipped else ""
+            raise SourceError(f"{root}: no clip found{reasons}", expected=_LAYOUT)
+        clips = _number(rows)
+        return Survey(tuple(replace(clip, fps=self.fps or clip.fps) for clip in clips), skipped)
+
+    def open(self, clip: Clip, source: Path | None) -> video.FrameSource:
+        """Open a clip's frames; see `Dataset.open`."""
+        return video.open_frames(Path(source or ".") / clip.locator, clip.fps)
+
+    def source_digest(self, clip: Clip, source: Path | None) -> str:
+        """Digest a clip's files; see `Dataset.source_digest`."""
+        return video.digest(Path(source or ".") / clip.locator)
+
+
+@dataclass(frozen=True)
+class _Row:
+    label: str
+    subject: str
+    locator: str
+    fps: float | None = None
+
+
+def _walk(root: Path) -> tuple[list[_Row], tuple[Skipped, ...]]:
+    rows, skipped = [], []
+    for label in _children(root):
+        if not label.is_dir():
+            skipped.append(Skipped(label.name, "not a folder; labels are folders"))
+            continue
+        for subject in _children(label):
+            place = f"{label.name}/{subject.name}"
+            if not subject.is_dir():
+                reason = "no subject folder between label and clip"
+                skipped.append(Skipped(place, reason))
+                continue
+            if video.is_clip(subject):
+                reason = "pictures right under the subject; expected a folder a clip"
+                skipped.append(Skipped(place, reason))
+                continue
+            for clip in _children(subject):
+                locator = f"{place}/{clip.name}"
+                if video.is_clip(clip):
+                    rows.append(_Row(label.name, subject.name, locator))
+                elif clip.is_dir():
+                    skipped.append(Skipped(locator, "no picture in this folder"))
+                else:
+                    skipped.append(Skipped(locator, f"{clip.suffix or 'no'} ending is no video"))
+    return rows, tuple(skipped)
+
+
+def _children(folder: Path) -> list[Path]:
+    def wanted(path: Path) -> bool:
+        return path.name.casefold() not in _LITTER and not path.name.startswith(".")
+
+    return sorted(filter(wanted, folder.iterdir()), key=lambda path: video.natural_key(path.name))
+
+
+def _read_table(table: Path) -> tuple[list[_Row], tuple[Skipped, ...]]:
+    rows, skipped = [], []
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            records = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{table}: {error}", expected="CSV in UTF-8") from error
+    for number, record in enumerate(records, 2):
+        missing = [name for name in ("path", "label", "subject") if not record.get(name)]
+        if missing:
+            raise SourceError(
+                f"{table}, line {number}: no {missing[0]}",
+                expected="columns path, label, subject and optionally fps",
+            )
+        locator = PurePosixPath(record["path"].replace("\\", "/"))
+        if locator.is_absolute() or ".." in locator.parts:
+            raise SourceError(
+                f"{table}, line {number}: the path {locator} leads out of the folder",
+                expected="a path below the table's folder",
+            )
+        try:
+            fps = float(record["fps"]) if record.get("fps") else None
+        except ValueError:
+            fps = 0.0
+        if fps is not None and not 0 < fps <= 1000:
+            raise SourceError(f"{table}, line {number}: fps {record['fps']}", expected="a rate")
+        if not (table.parent / locator).exists():
+            skipped.append(Skipped(str(locator), "no such file or folder"))
+            continue
+        rows.append(_Row(record["label"], record["subject"], str(locator), fps))
+    return rows, tuple(skipped)
+
+
+def _number(rows: Iterable[_Row]) -> list[Clip]:
+    """Give every clip its label code and its number among its subject's clips."""
+    ordered = sorted(rows, key=lambda row: _order(row))
+    names = {row.label: expression(row.label) or row.label.strip().casefold() for row in ordered}
+    unknown = sorted({name for name in names.values() if name not in LABEL_CODES})
+    codes = LABEL_CODES | {name: len(LABEL_CODES) + k for k, name in enumerate(unknown, 1)}
+    folders = _subject_folders({row.subject for row in ordered})
+    counts: dict[str, int] = defaultdict(int)
+    clips = []
+    for row in ordered:
+        subject = folders[row.subject]
+        counts[subject] += 1
+        name = names[row.label]
+        clips.append(
+            Clip(subject, counts[subject], codes[name], name, row.locator, row.locator, row.fps)
+        )
+    return sorted(clips, key=lambda clip: (clip.subject, clip.sequence))
+
+
+def _order(row: _Row) -> tuple[object, ...]:
+    code = LABEL_CODES.get(expression(row.label) or "", len(LABEL_CODES) + 1)
+    return (code, video.natural_key(row.label), video.natural_key(row.locator))
+
+
+def _subject_folders(subjects: set[str]) -> dict[str, str]:
+    """Give each subject a folder name that every file system takes, and no two the same."""
+    result: dict[str, str] = {}
+    taken: set[str] = set()
+    for subject in sorted(subjects):
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", subject).strip("_") or "subject"
+        name, number = plain, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{plain}_{number}"
+        taken.add(name.casefold())
+        result[subject] = name
+    return result

@@ -1,0 +1,299 @@
+"""Frames and their times, from a folder of pictures or a video file.
+
+A source is opened once and read as often as needed, one frame at a time, so that memory stays
+bounded by one frame whatever the clip's length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evfer.errors import VideoError
+from evfer.files import sha256_file
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "FrameSource",
+    "digest",
+    "image_files",
+    "is_clip",
+    "natural_key",
+    "open_frames",
+]
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+VIDEO_SUFFIXES = frozenset(
+    {".avi", ".mpg", ".mpeg", ".mp4", ".mov", ".wmv", ".m4v", ".mkv", ".webm", ".gif"}
+)
+DEFAULT_FPS = 30.0
+"""Frame rate of picture folders, which do not name theirs."""
+
+# these containers store their number of frames; for the others it is an estimate
+_COUNTED = frozenset({".mp4", ".mov", ".m4v", ".avi"})
+
+
+class FrameSource(Protocol):
+    """Frames that can be read more than once.
+
+    Iterating gives uint8 frames, shape (h, w) grey or (h, w, 3) blue, green, red, all of one
+    size; `len` gives their number and `times_s` their times, float64 seconds from the clip's
+    start, shape (n,).
+    """
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """Times of the frames in seconds, shape (n,)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]: ...
+
+
+def is_clip(path: Path) -> bool:
+    """Tell whether a path is a video file or a folder that holds pictures."""
+    if path.is_dir():
+        return any(True for _ in _images(path))
+    return path.suffix.lower() in VIDEO_SUFFIXES and not _is_litter(path)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """List a folder's pictures in the order of the numbers in their names."""
+    return sorted(_images(folder), key=lambda path: natural_key(path.name))
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Give a sort key that puts `2.png` before `10.png` and ignores case.
+
+    Example:
+        >>> sorted(["b10", "b2", "B1"], key=natural_key)
+        ['B1', 'b2', 'b10']
+    """
+    parts = re.split(r"(\d+)", name.casefold())
+    return tuple((1, int(p), p) if p.isdecimal() else (0, 0, p) for p in parts if p)
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not _is_litter(path):
+            yield path
+
+
+def _is_litter(path: Path) -> bool:
+    return path.name.startswith("._") or path.name.startswith(".~")
+
+
+def digest(path: Path) -> str:
+    """Give the SHA-256 of a clip's bytes: a file's own, or that of a folder's pictures in order."""
+    if not path.is_dir():
+        return sha256_file(path)
+    found = hashlib.sha256()
+    for image in image_files(path):
+        found.update(bytes.fromhex(sha256_file(image)))
+    return found.hexdigest()
+
+
+def open_frames(path: Path, fps: float | None = None) -> FrameSource:
+    """Open a video file or a folder of pictures.
+
+    Args:
+        path: the file or folder.
+        fps: frames a second. By default a video's own, and 30 for a folder of pictures; an
+            animated GIF keeps the times it stores.
+
+    Returns:
+        The frames; frame k of n lies at k / fps seconds.
+
+    Raises:
+        VideoError: if there is nothing to read. What cannot be decoded, is cut short or changes
+            its size raises when that frame is reached; the message names the file.
+    """
+    if path.is_dir():
+        files = image_files(path)
+        if not files:
+            raise VideoError(f"{path}: no picture in this folder", expected="png, jpg, bmp or tiff")
+        return _Pictures(tuple(files), fps or DEFAULT_FPS)
+    if not path.is_file():
+        raise VideoError(f"{path}: no such file or folder")
+    if path.stat().st_size == 0:
+        raise VideoError(f"{path}: an empty file", expected="a video")
+    if path.suffix.lower() == ".gif":
+        return _open_gif(path, fps)
+    return _open_video(path, fps)
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    files: tuple[Path, ...]
+    fps: float
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        return np.arange(len(self.files)) / self.fps
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        return _of_one_size(map(_read_picture, self.files), self.files)
+
+
+def _read_picture(path: Path) -> NDArray[np.uint8]:
+    from PIL import Image, ImageOps
+
+    # Pillow refuses a picture that is cut short; OpenCV fills the rest with grey
+    try:
+        with Image.open(path) as image:
+            return _to_bgr(ImageOps.exif_transpose(image))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise VideoError(f"{path}: the picture cannot be read ({error})") from error
+
+
+def _to_bgr(image: Any) -> NDArray[np.uint8]:
+    if image.mode in ("L", "1"):
+        return np.asarray(image.convert("L"))
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        values = np.asarray(image, np.float64)
+        # 16-bit pictures keep their own scale; floats are taken as 0..255
+        scale = 257.0 if image.mode != "F" else 1.0
+        return np.clip(np.rint(values / scale), 0, 255).astype(np.uint8)
+    rgb = np.asarray(image.convert("RGB"))
+    return np.ascontiguousarray(rgb[:, :, ::-1])
+
+
+@dataclass(frozen=True)
+class _Gif:
+    path: Path
+    times: tuple[float, ...]
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        return np.array(self.times)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        from PIL import Image, ImageSequence
+
+        try:
+            with Image.open(self.path) as image:
+                for frame in ImageSequence.Iterator(image):
+                    yield _to_bgr(frame.convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise VideoError(f"{self.path}: the GIF cannot be read ({error})") from error
+
+
+def _open_gif(path: Path, fps: float | None) -> _Gif:
+    from PIL import Image, ImageSequence
+
+    times, now = [], 0.0
+    try:
+        with Image.open(path) as image:
+            for frame in ImageSequence.Iterator(image):
+                times.append(now)
+                # browsers show a frame without a duration for a tenth of a second
+                now += (frame.info.get("duration") or 100) / 1000
+    except (OSError, SyntaxError, ValueError) as error:
+        raise VideoError(f"{path}: the GIF cannot be read ({error})") from error
+    if fps is not None:
+        times = [k / fps for k in range(len(times))]
+    return _Gif(path, tuple(times))
+
+
+@dataclass(frozen=True)
+class _Video:
+    path: Path
+    fps: float
+    count: int
+    counted: bool = field(compare=False)
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        return np.arange(self.count) / self.fps
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        capture = _capture(self.path)
+        try:
+            for k in range(self.count):
+                ok, frame = capture.read()
+                if not ok:
+                    raise VideoError(
+                        f"{self.path}: the video ends after frame {k}",
+                        expected=f"{self.count} frames, as the file says",
+                        hint="Is the file cut short? Copy it again",
+                    )
+                yield frame
+        finally:
+            capture.release()
+
+
+def _open_video(path: Path, fps: float | None) -> _Video:
+    import cv2
+
+    capture = _capture(path)
+    try:
+        own = float(capture.get(cv2.CAP_PROP_FPS))
+        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        counted = path.suffix.lower() in _COUNTED and count > 0
+        if not counted:
+            count = 0
+            while capture.grab():
+                count += 1
+    finally:
+        capture.release()
+    if count == 0:
+        raise VideoError(f"{path}: no frame can be decoded", expected="a whole video")
+    if fps is None and not 0 < own <= 1000:
+        raise VideoError(
+            f"{path}: the file names no usable frame rate ({own:g})",
+            hint="Give it with --set clip.fps=25",
+        )
+    return _Video(path, fps or own, count, counted)
+
+
+def _capture(path: Path) -> Any:
+    # FFmpeg would write its own remarks between ours; the errors below say what matters
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    import cv2
+
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if not capture.isOpened():
+        raise VideoError(
+            f"{path}: the video cannot be opened",
+            expected="a whole file of a format that FFmpeg reads",
+            hint="Is it cut short or still being copied?",
+        )
+    return capture
+
+
+def _of_one_size(
+    frames: Iterator[NDArray[np.uint8]], files: tuple[Path, ...]
+) -> Iterator[NDArray[np.uint8]]:
+    size = None
+    for frame, path in zip(frames, files, strict=True):
+        size = size or frame.shape[:2]
+        if frame.shape[:2] != size:
+            raise VideoError(
+                f"{path}: a picture of {frame.shape[1]} x {frame.shape[0]} pixels",
+                expected=f"{size[1]} x {size[0]}, as the clip's first",
+            )
+        yield frame
