@@ -1,0 +1,267 @@
+"""Events to frames: against plain definitions, torch's pooling and tonic."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evfer.errors import ConfigError, EventsError
+from evfer.events import EVENT_DTYPE, SensorSize
+from evfer.frames import FramesParams, fill_frames, step_bounds, to_frames, used_fraction
+from evfer.region import Region
+
+SENSOR = SensorSize(20, 14)
+
+
+def make_events(n, seed=0, sensor=SENSOR, last_us=5000, first_us=0):
+    rng = np.random.default_rng(seed)
+    events = np.empty(n, EVENT_DTYPE)
+    events["x"] = rng.integers(0, sensor.width, n)
+    events["y"] = rng.integers(0, sensor.height, n)
+    events["p"] = rng.random(n) < 0.5
+    events["t"] = np.sort(rng.integers(first_us, last_us, n))
+    return events
+
+
+def counted(events, bins, n_steps, sensor=SENSOR):
+    """Count events by a list of step numbers; -1 drops one."""
+    frames = np.zeros((n_steps, 2, sensor.height, sensor.width))
+    kept = bins >= 0
+    np.add.at(
+        frames,
+        (bins[kept], events["p"][kept].astype(int), events["y"][kept], events["x"][kept]),
+        1,
+    )
+    return frames
+
+
+clips = st.builds(
+    make_events,
+    st.integers(0, 60),
+    st.integers(0, 1000),
+    last_us=st.sampled_from([1, 2, 7, 50, 100_000]),
+)
+
+
+@given(clips, st.integers(1, 9))
+@settings(max_examples=60, deadline=None)
+def test_exact_bins_are_the_published_formula_and_lose_nothing(events, n_steps):
+    frames = to_frames(events, SENSOR, n_steps=n_steps, binary=False)
+    t = events["t"]
+    if len(events):
+        bins = n_steps * (t - t[0]) // (t[-1] - t[0] + 1)
+        np.testing.assert_array_equal(frames, counted(events, bins, n_steps))
+    assert frames.sum() == len(events)
+    assert frames.dtype == np.float32
+    assert frames.shape == (n_steps, 2, 14, 20)
+
+
+@given(clips, st.integers(1, 9), st.sampled_from(["time_bins", "event_bins", "count_or_bins"]))
+@settings(max_examples=60, deadline=None)
+def test_binary_says_where_counts_are_and_steps_never_overlap(events, n_steps, kind):
+    params = FramesParams(n_steps=n_steps, kind=kind, event_count=3, size=None)
+    settings_ = dataclasses.asdict(params) | {"binary": False}
+    counts = to_frames(events, SENSOR, **settings_)
+    binary = to_frames(events, SENSOR, **dataclasses.asdict(params))
+    np.testing.assert_array_equal(binary, counts > 0)
+    bounds = step_bounds(events["t"], params)
+    assert bounds.shape == (n_steps, 2)
+    assert (bounds[1:, 0] >= bounds[:-1, 1]).all()
+    assert counts.sum() == pytest.approx(
+        len(events) * used_fraction(events["t"], params) if len(events) else 0
+    )
+
+
+@pytest.mark.parametrize("n", [300, 301, 1000])
+@pytest.mark.parametrize("n_steps", [1, 4, 6])
+def test_equals_tonic(n, n_steps):
+    from tonic.transforms import ToFrame
+
+    events = make_events(n, seed=n, first_us=77)
+    size = SENSOR.tonic
+    expected = ToFrame(size, n_time_bins=n_steps)(events)
+    found = to_frames(events, SENSOR, n_steps=n_steps, edge="tonic", binary=False)
+    np.testing.assert_array_equal(found, expected)
+    expected = ToFrame(size, n_event_bins=n_steps)(events)
+    found = to_frames(events, SENSOR, n_steps=n_steps, kind="event_bins", binary=False)
+    np.testing.assert_array_equal(found, expected)
+    expected = ToFrame(size, event_count=70)(events)
+    found = to_frames(events, SENSOR, kind="count", event_count=70, binary=False)
+    np.testing.assert_array_equal(found, expected)
+    assert len(found) == n // 70
+
+
+def test_tonic_edges_drop_the_end_that_exact_edges_keep():
+    events = make_events(6, last_us=2)
+    events["t"] = [0, 10, 20, 30, 40, 49]  # 49 // 4 = 12: windows end at 48
+    exact = to_frames(events, SENSOR, n_steps=4, binary=False)
+    tonic = to_frames(events, SENSOR, n_steps=4, edge="tonic", binary=False)
+    assert exact.sum() == 6
+    assert tonic.sum() == 5
+
+
+def test_count_or_bins_takes_the_middle_or_falls_back():
+    events = make_events(100)
+    # 100 // 11 = 9 frames, 6 wanted, so frames 1 to 6
+    bins = np.arange(100) // 11 - 1
+    bins[(bins > 5)] = -1
+    found = to_frames(events, SENSOR, kind="count_or_bins", event_count=11, binary=False)
+    np.testing.assert_array_equal(found, counted(events, bins, 6))
+    # 100 // 20 = 5 frames are too few: six bins of 16 events, four dropped
+    bins = np.arange(100) // 16
+    bins[bins > 5] = -1
+    found = to_frames(events, SENSOR, kind="count_or_bins", event_count=20, binary=False)
+    np.testing.assert_array_equal(found, counted(events, bins, 6))
+    few = to_frames(events[:5], SENSOR, kind="count_or_bins", binary=False)
+    assert few.shape == (6, 2, 14, 20)
+    assert few.sum() == 0
+
+
+def test_published_clip_of_69_thousand_events_uses_a_fifth():
+    params = FramesParams(kind="count_or_bins")
+    assert used_fraction(np.arange(69_000), params) == pytest.approx(0.217, abs=0.001)
+
+
+@pytest.mark.parametrize("kind", ["time_bins", "event_bins", "count_or_bins"])
+@pytest.mark.parametrize("size", [None, 8])
+def test_an_empty_clip_gives_zeros(kind, size):
+    frames = to_frames(make_events(0), SENSOR, kind=kind, size=size)
+    assert frames.shape == (6, 2, size or 14, size or 20)
+    assert not frames.any()
+    assert used_fraction(np.zeros(0, np.int64), FramesParams(kind=kind)) == 1.0
+
+
+def test_one_instant_keeps_its_events():
+    events = make_events(9, last_us=1)
+    assert to_frames(events, SENSOR, binary=False)[0].sum() == 9
+
+
+@pytest.mark.parametrize("size", [7, 8, 14, 20, 33])
+@pytest.mark.parametrize("binary", [True, False])
+def test_maxpool_is_torchs_adaptive_pooling(size, binary):
+    events = make_events(150, seed=size)
+    plain = to_frames(events, SENSOR, binary=binary)
+    expected = torch.nn.functional.adaptive_max_pool2d(torch.from_numpy(plain), size).numpy()
+    np.testing.assert_array_equal(to_frames(events, SENSOR, binary=binary, size=size), expected)
+
+
+@pytest.mark.parametrize("size", [7, 8, 14, 20, 33])
+@pytest.mark.parametrize("binary", [True, False])
+def test_nearest_reads_one_pixel_a_cell(size, binary):
+    events = make_events(150, seed=size)
+    plain = to_frames(events, SENSOR, binary=binary)
+    rows, columns = np.arange(size) * 14 // size, np.arange(size) * 20 // size
+    found = to_frames(events, SENSOR, binary=binary, size=size, resize="nearest")
+    np.testing.assert_array_equal(found, plain[:, :, rows][..., columns])
+
+
+def test_nearest_from_200_to_128_keeps_16384_pixels():
+    sensor = SensorSize(200, 200)
+    events = np.zeros(40_000, EVENT_DTYPE)
+    events["x"], events["y"] = np.arange(40_000) % 200, np.arange(40_000) // 200
+    found = to_frames(events, sensor, n_steps=1, binary=False, size=128, resize="nearest")
+    assert found.sum() == 16_384
+    assert found.max() == 1
+
+
+@pytest.mark.parametrize("size", [7, 8, 14])
+def test_event_resize_moves_events_and_loses_none(size):
+    events = make_events(150, seed=size)
+    moved = events.copy()
+    moved["x"], moved["y"] = events["x"] * size // 20, events["y"] * size // 14
+    found = to_frames(events, SENSOR, binary=False, size=size, resize="event")
+    np.testing.assert_array_equal(found, to_frames(moved, SensorSize(size, size), binary=False))
+    assert found.sum() == 150
+
+
+@given(
+    st.integers(-6, 12),
+    st.integers(-6, 9),
+    st.integers(1, 30),
+    st.integers(1, 30),
+    st.sampled_from([None, 6, 17]),
+    st.sampled_from(["maxpool", "nearest"]),
+    st.booleans(),
+)
+@settings(max_examples=80, deadline=None)
+def test_a_region_is_a_cut_of_the_frames(left, top, width, height, size, resize, binary):
+    """Cropping by region equals cropping the whole frames, padded with zeros, then resizing."""
+    events = make_events(200, seed=3)
+    region = Region(left, top, width, height)
+    plain = to_frames(events, SENSOR, n_steps=2, binary=binary)
+    padded = np.pad(plain, ((0, 0), (0, 0), (40, 40), (40, 40)))
+    cut = padded[:, :, 40 + top : 40 + top + height, 40 + left : 40 + left + width]
+    if size is None:
+        expected = cut
+    elif resize == "maxpool":
+        expected = torch.nn.functional.adaptive_max_pool2d(torch.from_numpy(cut), size).numpy()
+    else:
+        rows, columns = np.arange(size) * height // size, np.arange(size) * width // size
+        expected = cut[:, :, rows][..., columns]
+    found = to_frames(
+        events, SENSOR, n_steps=2, binary=binary, size=size, resize=resize, region=region
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_other_layouts_of_the_same_events_give_the_same_frames():
+    events = make_events(80)
+    other = np.empty(80, [("t", "<u4"), ("x", "<u2"), ("y", "<u2"), ("p", "i1")])
+    for name in ("t", "x", "y"):
+        other[name] = events[name]
+    other["p"] = np.where(events["p"], 1, -1)
+    np.testing.assert_array_equal(to_frames(events, SENSOR), to_frames(other, SENSOR))
+
+
+def test_input_stays_as_it_was():
+    events = make_events(80)
+    events.setflags(write=False)
+    to_frames(events, SENSOR, size=8)
+
+
+def test_filling_bytes_equals_floats():
+    events = make_events(80)
+    params = FramesParams(size=8)
+    region = Region(0, 0, 20, 14)
+    frames = np.zeros(params.shape(region), np.uint8)
+    columns = [np.ascontiguousarray(events[name]) for name in ("x", "y", "p", "t")]
+    fill_frames(frames, *columns, SENSOR, params, region)
+    np.testing.assert_array_equal(frames, to_frames(events, SENSOR, size=8))
+
+
+@pytest.mark.parametrize(("field", "value"), [("x", 20), ("x", -1), ("y", 14), ("y", -3)], ids=str)
+def test_events_off_the_sensor_are_refused(field, value):
+    events = make_events(10)
+    events[field][4] = value
+    with pytest.raises(EventsError, match=f"{field} = {value}"):
+        to_frames(events, SENSOR)
+    columns = [np.ascontiguousarray(events[name]) for name in ("x", "y", "p", "t")]
+    params, region = FramesParams(size=None), Region(0, 0, 20, 14)
+    with pytest.raises(EventsError, match="event 4 at"):
+        fill_frames(np.zeros(params.shape(region), np.uint8), *columns, SENSOR, params, region)
+
+
+def test_wrong_input_is_refused():
+    events = make_events(10)
+    events["t"][5] = 10_000
+    with pytest.raises(EventsError, match="back in time"):
+        to_frames(events, SENSOR)
+    with pytest.raises(EventsError, match="fields t, x, y and p"):
+        to_frames(np.zeros((3, 4)), SENSOR)
+    with pytest.raises(ConfigError, match=r"frames\.n_steps = 0"):
+        to_frames(make_events(3), SENSOR, n_steps=0)
+    with pytest.raises(ConfigError, match=r"frames\.resize"):
+        to_frames(make_events(3), SENSOR, size=8, resize="none")
+    with pytest.raises(ConfigError, match="shape"):
+        fill_frames(
+            np.zeros((1, 2, 3, 4)),
+            *[np.ascontiguousarray(make_events(3)[name]) for name in ("x", "y", "p", "t")],
+            SENSOR,
+            FramesParams(),
+            Region(0, 0, 20, 14),
+        )
+    with pytest.raises(ConfigError, match="region"):
+        Region(0, 0, 0, 3)
