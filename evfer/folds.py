@@ -24,7 +24,7 @@ import numpy as np
 from evfer import config
 from evfer.errors import ConfigError, RecordingError, UnknownNameError
 from evfer.files import write_text
-from evfer.index import IndexEntry, class_names
+from evfer.index import IndexEntry, class_names, read_index
 
 __all__ = [
     "ALIASES",
@@ -37,6 +37,7 @@ __all__ = [
     "leak",
     "read",
     "read_published",
+    "renew",
     "write",
 ]
 
@@ -248,6 +249,36 @@ def write(folder: Path, plan: FoldPlan, entries: Sequence[IndexEntry]) -> None:
     }
     write_text(folder / "folds.csv", "".join(lines))
     write_text(folder / "manifest.toml", config.to_toml(manifest))
+
+
+def renew(
+    folder: Path,
+    protocol: str,
+    n_folds: int | None = None,
+    seed: int = 0,
+    imported: Path | None = None,
+) -> tuple[FoldPlan, LeakReport]:
+    """Make a set's folds anew, or take them from a fold file, and write them beside its index.
+
+    Args:
+        folder: the set's folder.
+        protocol: see `build`; not used with `imported`.
+        n_folds: number of folds; see `build`.
+        seed: seed of the random choices.
+        imported: a fold file of the published format.
+
+    Raises:
+        SourceError: if the folder holds no index.
+        ConfigError: if the set is too small for so many folds.
+        RecordingError: if the fold file does not fit the set.
+    """
+    entries = read_index(folder)
+    if imported is None:
+        plan = build(entries, protocol, n_folds, seed)
+    else:
+        plan = read_published(imported, entries)
+    write(folder, plan, entries)
+    return plan, leak(plan, entries)
 
 
 def read(folder: Path, entries: Sequence[IndexEntry]) -> FoldPlan:

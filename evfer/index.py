@@ -14,7 +14,7 @@ import hashlib
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from evfer.errors import RecordingError, SourceError
@@ -140,7 +140,15 @@ def read_index(folder: Path) -> list[IndexEntry]:
             expected="the folder of a converted set, <data>/FerDVS/<Set>",
             hint="Run evfer convert first",
         )
-    return read_table(path, IndexEntry)
+    entries = read_table(path, IndexEntry)
+    for entry in entries:
+        place = PurePosixPath(entry.path)
+        if place.is_absolute() or ".." in place.parts:
+            raise RecordingError(
+                f"{path}: the path {entry.path} leads out of the set's folder",
+                expected="a path below it",
+            )
+    return entries
 
 
 def write_index(folder: Path, entries: Iterable[IndexEntry]) -> str:

@@ -24,7 +24,16 @@ from evfer.errors import EventsError, RecordingError
 from evfer.events import EVENT_DTYPE, Events, SensorSize, canonical_order, validate
 from evfer.files import whole_file
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "Recording", "inspect", "read", "verify", "write"]
+__all__ = [
+    "FORMAT",
+    "FORMAT_VERSION",
+    "Recording",
+    "inspect",
+    "read",
+    "sensor_size",
+    "verify",
+    "write",
+]
 
 FORMAT = "evfer-events"
 FORMAT_VERSION = 1
@@ -177,6 +186,16 @@ def inspect(path: Path) -> dict[str, Any]:
             except json.JSONDecodeError as error:
                 raise RecordingError(f"{path}: attribute {name} is no JSON: {error}") from error
     return found
+
+
+def sensor_size(path: Path) -> SensorSize:
+    """Read a recording's sensor size alone.
+
+    Raises:
+        RecordingError: if the file cannot be read or does not name it.
+    """
+    with _open(path) as file:
+        return _sensor_size(_attributes(file, path), None, path)
 
 
 def verify(path: Path) -> str:

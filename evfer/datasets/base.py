@@ -90,9 +90,20 @@ class Dataset(Protocol):
     Implementations are plain objects that survive pickling, since worker processes get a copy.
     """
 
-    name: str
-    set_name: str
-    needs_source: bool
+    @property
+    def name(self) -> str:
+        """What the user writes after --dataset."""
+        ...
+
+    @property
+    def set_name(self) -> str:
+        """Name of the set's folder, ending in DVS."""
+        ...
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether the clips come from a folder on disk."""
+        ...
 
     def survey(self, source: Path | None) -> Survey:
         """List the clips under a source folder, sorted by subject and sequence.

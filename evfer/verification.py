@@ -1,0 +1,92 @@
+"""Prove that a converted set is whole, and the same as another lab's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from evfer import store
+from evfer.errors import EvferError, RecordingError
+from evfer.files import sha256_file
+from evfer.index import IndexEntry, fingerprint_text, read_fingerprint, read_index
+
+__all__ = ["Verification", "verify"]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a check of a set found.
+
+    Args:
+        n_clips: clips that the index lists.
+        fingerprint: the set's fingerprint, from digests recomputed now.
+        damaged: clip and reason, for each recording that is not what the index says.
+        differing: clips whose events differ from the other lab's.
+        only_here: clips that the other lab does not have.
+        only_there: clips that are missing here.
+    """
+
+    n_clips: int
+    fingerprint: str
+    damaged: tuple[tuple[str, str], ...]
+    differing: tuple[str, ...] = ()
+    only_here: tuple[str, ...] = ()
+    only_there: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is damaged and nothing differs."""
+        return not (self.damaged or self.differing or self.only_here or self.only_there)
+
+
+def verify(
+    folder: Path,
+    against: Path | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Verification:
+    """Recompute every digest of a set and compare.
+
+    Args:
+        folder: the set's folder.
+        against: another lab's `fingerprint.txt`.
+        on_progress: called with (done, total) after each recording.
+
+    Raises:
+        SourceError: if the folder holds no index.
+        RecordingError: if `against` is no fingerprint file.
+    """
+    theirs = read_fingerprint(against) if against else None
+    entries = read_index(folder)
+    ours: dict[str, str] = {}
+    damaged = []
+    for number, entry in enumerate(entries, 1):
+        try:
+            ours[entry.clip_id] = _check(folder, entry)
+        except EvferError as error:
+            damaged.append((entry.clip_id, str(error)))
+        if on_progress:
+            on_progress(number, len(entries))
+    fingerprint = fingerprint_text(ours.items())[1]
+    if theirs is None:
+        return Verification(len(entries), fingerprint, tuple(damaged))
+    listed = {entry.clip_id for entry in entries}
+    return Verification(
+        len(entries),
+        fingerprint,
+        tuple(damaged),
+        differing=tuple(sorted(c for c in ours if c in theirs and ours[c] != theirs[c])),
+        only_here=tuple(sorted(listed - set(theirs))),
+        only_there=tuple(sorted(set(theirs) - listed)),
+    )
+
+
+def _check(folder: Path, entry: IndexEntry) -> str:
+    path = folder / entry.path
+    digest = store.verify(path)
+    if digest != entry.events_sha256 or sha256_file(path) != entry.file_sha256:
+        raise RecordingError(
+            f"{path}: the file is whole, but not the one that index.csv lists",
+            hint="Convert again to renew the index",
+        )
+    return digest
