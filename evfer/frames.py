@@ -224,7 +224,11 @@ def fill_frames(
         grid = np.zeros((*shape[:2], region.height, region.width), frames.dtype)
     columns = _cells(sensor_size.width, region.left, region.width, grid.shape[3], params.resize)
     rows = _cells(sensor_size.height, region.top, region.height, grid.shape[2], params.resize)
-    wrong = _collect(grid, x, y, p, bounds, columns, rows, params.binary)
+    reach = max(int((cells[:, 1] - cells[:, 0]).max(initial=0)) for cells in (columns, rows))
+    if params.binary and reach <= 2:
+        wrong = _mark(grid, x, y, p, bounds, columns, rows, reach == 2)
+    else:
+        wrong = _collect(grid, x, y, p, bounds, columns, rows, params.binary)
     if wrong >= 0:
         raise EventsError(
             f"event {wrong} at x = {x[wrong]}, y = {y[wrong]}",
@@ -285,6 +289,42 @@ def _collect(
                         frames[step, channel, h, w] = 1
                     else:
                         frames[step, channel, h, w] += 1
+    return -1
+
+
+@numba.njit(nogil=True, cache=True)
+def _mark(
+    frames: NDArray[Any],
+    x: NDArray[np.int16],
+    y: NDArray[np.int16],
+    p: NDArray[np.bool_],
+    bounds: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    twice: bool,
+) -> int:
+    """Do as `_collect` does, for ones and pixels of at most two cells an axis; 3 times as fast.
+
+    Where a pixel can reach two cells, the four corners of its cells are written without asking
+    which of them are the same.
+    """
+    height, width = frames.shape[2], frames.shape[3]
+    flat = frames.reshape(-1)
+    for step in range(bounds.shape[0]):
+        for i in range(bounds[step, 0], bounds[step, 1]):
+            column, row = x[i], y[i]
+            if not (0 <= column < columns.shape[0] and 0 <= row < rows.shape[0]):
+                return i
+            left, right = columns[column, 0], columns[column, 1] - 1
+            top, bottom = rows[row, 0], rows[row, 1] - 1
+            if left > right or top > bottom:
+                continue
+            base = (2 * step + p[i]) * height * width
+            flat[base + top * width + left] = 1
+            if twice:
+                flat[base + top * width + right] = 1
+                flat[base + bottom * width + left] = 1
+                flat[base + bottom * width + right] = 1
     return -1
 
 
