@@ -7,6 +7,7 @@ or the interruptions, and a second run does only what is missing or out of date.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import evfer
-from evfer import config, folds, index, provenance, store, workers
+from evfer import config, folds, index, plugins, provenance, store, workers
 from evfer.datasets.base import Clip, Dataset, Skipped, Survey
 from evfer.emulator import DVSEmulator, DVSParams
 from evfer.errors import ConfigError, EvferError, RecordingError, VideoError
@@ -36,6 +37,7 @@ __all__ = [
     "convert",
     "convert_clip",
     "load_config",
+    "open_dataset",
     "plan",
 ]
 
@@ -162,6 +164,29 @@ def load_config(recipe: str, overrides: Mapping[str, Any] | None = None) -> Conv
     """
     values = config.read_toml(config.find_shipped("pipelines", recipe))
     return config.build(ConversionConfig, config.merge(values, overrides or {}))
+
+
+def open_dataset(name: str, settings: ConversionConfig) -> Dataset:
+    """Make a data set's reader with the options of a recipe's `[dataset]`.
+
+    Args:
+        name: a data set's name, or `module:attribute` of a factory.
+        settings: the recipe.
+
+    Raises:
+        UnknownNameError: if there is no such data set, or it has no such option.
+    """
+    factory = plugins.load("evfer.datasets", name)
+    if dataclasses.is_dataclass(factory) and isinstance(factory, type):
+        made = config.build(factory, settings.dataset, "dataset")
+    else:
+        made = factory(**settings.dataset)
+    if not isinstance(made, Dataset):
+        raise ConfigError(
+            f'the data set "{name}" is a {type(made).__name__}',
+            expected="an object with name, set_name, needs_source, survey, open, source_digest",
+        )
+    return made
 
 
 def plan(

@@ -34,6 +34,7 @@ __all__ = [
     "Split",
     "build",
     "canonical_protocol",
+    "explain",
     "leak",
     "read",
     "read_published",
@@ -362,3 +363,23 @@ def read_published(path: Path, entries: Sequence[IndexEntry]) -> FoldPlan:
             expected="some to test and some to train",
         )
     return _plan("imported", 0, clip_ids, tests)
+
+
+def explain(report: LeakReport) -> tuple[str, ...]:
+    """Say in sentences what a leak report means."""
+    sentences = []
+    if report.subject_overlap:
+        sentences.append(
+            f"LEAK: the subject of {report.subject_overlap:.0%} of the test clips is in training "
+            "too, so a network can score by knowing the face."
+        )
+    else:
+        sentences.append("No subject is in training and test of the same fold.")
+    if report.never_tested:
+        sentences.append(f"{report.never_tested:.0%} of the clips are never tested.")
+    if report.multiply_tested:
+        sentences.append(
+            f"{report.multiply_tested:.0%} of the clips are tested in several folds, so the folds' "
+            "scores are not independent."
+        )
+    return tuple(sentences)

@@ -1,0 +1,116 @@
+"""What evfer offers here: data sets, recipes, protocols, models and their state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evfer import config, index, plugins
+from evfer.errors import EvferError
+from evfer.folds import ALIASES, PROTOCOLS
+
+__all__ = ["Item", "Section", "catalog"]
+
+_PROTOCOL_WORDS = {
+    "strict": "subjects apart, each tested once; the default",
+    "loso": "one subject a fold",
+    "kfold": "the clips cut into k parts; subjects are shared",
+    "published": "the recipe of the published fold files; parts overlap, subjects are shared",
+}
+_INTERPOLATION_WORDS = {
+    "none": "the source frames alone",
+    "linear": "cross-fade",
+    "flow": "optical flow in both directions (OpenCV DIS); the default",
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One name that can be used, what it is, and whether it works here."""
+
+    name: str
+    about: str
+    state: str = "ready"
+
+
+@dataclass(frozen=True)
+class Section:
+    """Names of one kind."""
+
+    title: str
+    option: str
+    items: tuple[Item, ...]
+
+
+def catalog(data: Path) -> tuple[Section, ...]:
+    """List everything that has a name.
+
+    Args:
+        data: the data folder, to say which sets are converted.
+    """
+    from evfer.transforms import AUGMENTATIONS
+
+    recipes = {name: _recipe(name) for name in config.list_shipped("pipelines")}
+    converting = {n: r for n, r in recipes.items() if "train" not in r}
+    benching = {n: r for n, r in recipes.items() if "train" in r}
+    protocols = [Item(name, _PROTOCOL_WORDS[name]) for name in PROTOCOLS]
+    protocols += [Item(name, f"as {kind}, see its recipe") for name, kind in ALIASES.items()]
+    return (
+        Section("Data sets", "--dataset", tuple(_datasets(data))),
+        Section("Recipes for evfer convert", "--recipe", _recipes(converting)),
+        Section("Recipes for evfer bench", "--recipe", _recipes(benching)),
+        Section("Protocols", "--protocol", tuple(protocols)),
+        Section(
+            "Interpolation",
+            "--set interpolation.method=",
+            tuple(Item(name, text) for name, text in _INTERPOLATION_WORDS.items()),
+        ),
+        Section(
+            "Augmentations",
+            "--eda",
+            tuple(Item(name, _first_line(kind)) for name, kind in AUGMENTATIONS.items()),
+        ),
+        Section("Models", "--model", tuple(_plugin_items("evfer.models"))),
+    )
+
+
+def _datasets(data: Path) -> list[Item]:
+    converted = set(index.list_sets(data))
+    items = []
+    for item in _plugin_items("evfer.datasets"):
+        try:
+            card = config.read_toml(config.find_shipped("manifests", item.name))
+        except EvferError:
+            card = {}
+        state = item.state
+        if card.get("set") in converted:
+            entries = index.read_index(index.set_folder(data, str(card["set"])))
+            state = f"converted, {len(entries)} clips"
+        items.append(Item(item.name, str(card.get("about", item.about)), state))
+    return items
+
+
+def _plugin_items(group: str) -> list[Item]:
+    items = []
+    for plugin in plugins.available(group):
+        try:
+            about, state = _first_line(plugins.load(group, plugin.name)), "ready"
+        except EvferError as error:
+            about, state = "", f"broken: {error.found}"
+        origin = "" if plugin.origin == "evfer" else f" (from {plugin.origin})"
+        items.append(Item(plugin.name, about + origin, state))
+    return items
+
+
+def _recipe(name: str) -> Mapping[str, Any]:
+    return config.read_toml(config.find_shipped("pipelines", name))
+
+
+def _recipes(recipes: Mapping[str, Mapping[str, Any]]) -> tuple[Item, ...]:
+    return tuple(Item(name, str(recipe.get("about", ""))) for name, recipe in recipes.items())
+
+
+def _first_line(value: Any) -> str:
+    return (getattr(value, "__doc__", None) or "").strip().partition("\n")[0].rstrip(".")

@@ -1,0 +1,182 @@
+"""What the commands share for talking to the user."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import rich_click as click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+from rich.table import Table
+from rich.text import Text
+
+__all__ = [
+    "Progress",
+    "data_option",
+    "echo",
+    "out_option",
+    "print_json",
+    "print_table",
+    "seed_option",
+    "set_option",
+    "warn",
+    "workers_option",
+]
+
+_LINE_EVERY_S = 10.0
+
+data_option = click.option(
+    "--data",
+    type=click.Path(file_okay=False),
+    envvar="EVFER_DATA",
+    default="data",
+    show_default=True,
+    help="Folder of the converted sets.",
+)
+set_option = click.option(
+    "--set",
+    "assignments",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Change one recipe key, such as emulator.pos_thres=0.3. Repeatable.",
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all chance."
+)
+workers_option = click.option(
+    "--workers", type=click.IntRange(1), help="Number of processes. [default: the cores here]"
+)
+
+
+def out_option(default: str, text: str) -> Any:
+    """Make an `--out` option."""
+    return click.option("--out", type=click.Path(), default=default, show_default=True, help=text)
+
+
+def echo(message: str = "", style: str = "") -> None:
+    """Print a result to standard output; markup in it stays text."""
+    Console(highlight=False).print(Text(message, style=style), soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Print a remark to standard error."""
+    Console(stderr=True, highlight=False).print(Text(message, style="yellow"), soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None
+) -> None:
+    """Print a table; columns whose values are numbers stand on the right."""
+    lines = [[_spell(value) for value in row] for row in rows]
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        # a pipe has no width of its own, and a cut value is worse than a long line
+        widths = [max((len(line[i]) for line in lines), default=0) for i in range(len(columns))]
+        total = sum(max(w, len(c)) for w, c in zip(widths, columns, strict=True))
+        console = Console(highlight=False, width=max(80, total + 3 * len(columns) + 4))
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2))
+    for i, column in enumerate(columns):
+        numeric = bool(lines) and all(_is_number(line[i]) for line in lines)
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*(Text(value) for value in line))
+    console.print(table)
+
+
+def _spell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _is_number(text: str) -> bool:
+    return text == "-" or text.replace(".", "", 1).replace(",", "").lstrip("-").isdecimal()
+
+
+class _Rate(ProgressColumn):
+    """Finished steps a second, or seconds a step when they are slow."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        unit = task.fields["unit"]
+        return Text(f"{speed:.1f} {unit}s/s" if speed >= 1 else f"{1 / speed:.1f} s/{unit}")
+
+
+class Progress:
+    """A progress bar on a terminal; on a pipe or in a log, a line now and then."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._started = self._said = time.monotonic()
+        self._task: TaskID | None = None
+        self._title = self._unit = ""
+        self._first = 0
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def start(self, title: str, total: int, unit: str = "clip", done: int = 0) -> None:
+        """Begin a stretch of work of `total` steps, of which `done` need no doing."""
+        if self._task is not None:
+            self._bar.stop_task(self._task)
+        self._task = self._bar.add_task(title, total=total, completed=done, unit=unit, note="")
+        self._started = self._said = time.monotonic()
+        self._title, self._unit, self._first = title, unit, done
+        if not self._console.is_terminal:
+            self._line(f"{title}: {total} {unit}{'' if total == 1 else 's'}")
+
+    def step(self, done: int, total: int, note: str = "") -> None:
+        """Say that `done` of `total` steps are finished."""
+        if self._task is not None:
+            self._bar.update(self._task, completed=done, total=total, note=note)
+        now = time.monotonic()
+        if self._console.is_terminal or (now - self._said < _LINE_EVERY_S and done < total):
+            return
+        self._said = now
+        rate = (done - self._first) / max(now - self._started, 1e-9)
+        left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
+        tail = f"  {note}" if note else ""
+        self._line(f"{self._title}: {done}/{total} {self._unit}s, {rate:.2f}/s{left}{tail}")
+
+    def say(self, message: str, style: str = "") -> None:
+        """Print a line above the bar."""
+        self._line(message, style)
+
+    def _line(self, message: str, style: str = "") -> None:
+        self._console.print(Text(message, style=style), soft_wrap=True)

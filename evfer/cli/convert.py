@@ -1,0 +1,126 @@
+"""`evfer convert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from evfer.cli import _console as console
+
+if TYPE_CHECKING:
+    from evfer.convert import ConversionSummary, Plan
+
+
+@click.command()
+@click.option("--dataset", required=True, help="Data set, see evfer list, or module:attribute.")
+@click.option("--source", type=click.Path(), help="Source folder. [default: OUT/sources/DATASET]")
+@click.option(
+    "--out",
+    type=click.Path(),
+    envvar="EVFER_DATA",
+    default="data",
+    show_default=True,
+    help="Data folder; recordings go to OUT/FerDVS/<Set>.",
+)
+@click.option("--recipe", default="default", show_default=True, help="Recipe, by name or file.")
+@console.workers_option
+@click.option("--limit", type=click.IntRange(1), help="Convert at most this many clips.")
+@click.option("--subjects", help="Convert these subjects only, separated by commas.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@console.set_option
+def command(
+    dataset: str,
+    source: str | None,
+    out: str,
+    recipe: str,
+    workers: int | None,
+    limit: int | None,
+    subjects: str | None,
+    dry_run: bool,
+    assignments: tuple[str, ...],
+) -> int:
+    """Turn clips into event recordings.
+
+    Clips that are there and up to date are kept, so that a run which was stopped goes on.
+    Exit code 3 if any clip failed; the others are converted all the same.
+    """
+    from evfer import config
+    from evfer.convert import convert, load_config, open_dataset, plan
+    from evfer.workers import default_workers
+
+    settings = load_config(recipe, config.parse_overrides(assignments))
+    reader = open_dataset(dataset, settings)
+    data = Path(out)
+    folder = Path(source) if source else data / "sources" / dataset
+    chosen = tuple(filter(None, (subjects or "").split(",")))
+    origin = folder if reader.needs_source else None
+    if dry_run:
+        _print_plan(plan(reader, origin, data, settings, limit=limit, subjects=chosen))
+        return 0
+    with console.Progress() as progress:
+
+        def show_plan(found: Plan) -> None:
+            for item in found.skipped:
+                progress.say(f"skipped {item.path}: {item.reason}", "yellow")
+            for failure in found.unreadable:
+                progress.say(f"failed {failure.native_id}: {failure.reason}", "red")
+            for path in found.foreign:
+                progress.say(f"left alone {path}: no clip of the source", "yellow")
+            if found.kept:
+                progress.say(f"{len(found.kept)} clips are up to date and kept")
+            progress.start(reader.set_name, len(found.todo))
+
+        summary = convert(
+            reader,
+            origin,
+            data,
+            settings,
+            n_workers=workers or default_workers(),
+            limit=limit,
+            subjects=chosen,
+            on_plan=show_plan,
+            on_progress=lambda p: (
+                progress.say(f"failed {p.failure.native_id}: {p.failure.reason}", "red")
+                if p.failure
+                else None,
+                progress.step(p.done, p.total),
+            )[-1],
+        )
+    _print_summary(summary)
+    return 3 if summary.failures else 0
+
+
+def _print_plan(found: Plan) -> None:
+    rows = [(clip.clip_id, clip.label_name, clip.native_id) for clip in found.todo]
+    console.print_table(("clip", "label", "source"), rows, title="To convert")
+    for item in found.skipped:
+        console.echo(f"skip {item.path}: {item.reason}")
+    for failure in found.unreadable:
+        console.echo(f"unreadable {failure.native_id}: {failure.reason}")
+    console.echo(
+        f"{len(found.todo)} to convert, {len(found.kept)} up to date, "
+        f"{len(found.skipped)} skipped; nothing was written."
+    )
+
+
+def _print_summary(summary: ConversionSummary) -> None:
+    entries = summary.entries
+    labels = sorted({(entry.label, entry.label_name) for entry in entries})
+    rows = []
+    for label, name in labels:
+        of_label = [entry for entry in entries if entry.label == label]
+        events = sum(entry.n_events for entry in of_label)
+        frames = sum(entry.n_frames for entry in of_label)
+        subjects = len({entry.subject for entry in of_label})
+        rows.append((name, len(of_label), subjects, frames, events, events // max(frames, 1)))
+    columns = ("label", "clips", "subjects", "frames", "events", "events/frame")
+    console.print_table(columns, rows)
+    console.echo(
+        f"{summary.converted} converted, {summary.kept} kept, {len(summary.failures)} failed, "
+        f"{len(summary.skipped)} skipped -> {summary.folder}"
+    )
+    if summary.failures:
+        console.echo(f"failures: {summary.folder / 'failures.csv'}", "red")
+    console.echo(f"fingerprint {summary.fingerprint}")

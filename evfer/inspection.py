@@ -1,0 +1,94 @@
+"""Say what a path is: a recording, a data set or a results folder."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from evfer import index, store
+from evfer.errors import SourceError
+
+__all__ = ["describe"]
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Describe a path in plain data.
+
+    Args:
+        path: a recording, a set's folder, a data folder, a run's folder or a results folder.
+
+    Returns:
+        `kind` and what belongs to it; nested values are mappings.
+
+    Raises:
+        SourceError: if it is none of these.
+        RecordingError: if it is one, but damaged.
+    """
+    if path.is_file() and path.suffix in (".h5", ".hdf5"):
+        return {"kind": "recording", "path": str(path), **store.inspect(path)}
+    if (path / "index.csv").is_file():
+        return _describe_set(path)
+    if (path / "FerDVS").is_dir():
+        return {"kind": "data folder", "path": str(path), "sets": index.list_sets(path)}
+    if (path / "rows.jsonl").is_file():
+        return _describe_run(path)
+    runs = sorted(file.parent for file in path.glob("*/rows.jsonl"))
+    if runs:
+        return {
+            "kind": "results folder",
+            "path": str(path),
+            "runs": {run.name: _describe_run(run) for run in runs},
+        }
+    found = "nothing there" if not path.exists() else "not a recording, data set or results folder"
+    raise SourceError(
+        f"{path}: {found}",
+        expected="a .h5 recording, <data>/FerDVS/<Set>, a data folder or a results folder",
+    )
+
+
+def _describe_set(folder: Path) -> dict[str, Any]:
+    entries = index.read_index(folder)
+    _, fingerprint = index.fingerprint_text((e.clip_id, e.events_sha256) for e in entries)
+    found: dict[str, Any] = {
+        "kind": "data set",
+        "path": str(folder),
+        "set": folder.name,
+        "clips": len(entries),
+        "subjects": len({entry.subject for entry in entries}),
+        "labels": dict(Counter(entry.label_name for entry in entries)),
+        "events": sum(entry.n_events for entry in entries),
+        "seconds": round(sum(entry.duration_us for entry in entries) / 1e6, 3),
+        "bytes": sum(entry.bytes for entry in entries),
+        "fingerprint": fingerprint,
+    }
+    for name in ("conversion", "manifest"):
+        file = folder / f"{name}.toml"
+        if file.is_file():
+            try:
+                found[name] = tomllib.loads(file.read_text(encoding="utf-8"))
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                found[name] = f"damaged: {error}"
+    return found
+
+
+def _describe_run(folder: Path) -> dict[str, Any]:
+    scores, damaged = [], 0
+    for line in (folder / "rows.jsonl").read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            scores.append(json.loads(line))
+        except json.JSONDecodeError:
+            damaged += 1
+    rows = [row for row in scores if isinstance(row, dict)]
+    accuracy = [row["accuracy"] for row in rows if isinstance(row.get("accuracy"), float)]
+    return {
+        "kind": "run",
+        "path": str(folder),
+        "rows": len(rows),
+        "damaged_rows": damaged + len(scores) - len(rows),
+        "models": sorted({str(row.get("model")) for row in rows}),
+        "datasets": sorted({str(row.get("dataset")) for row in rows}),
+        "mean_accuracy": round(sum(accuracy) / len(accuracy), 4) if accuracy else None,
+    }
