@@ -1,0 +1,169 @@
+"""What an augmentation is, how several follow one another, and where their chance comes from.
+
+There are three kinds, told apart by their `stage`, and they act in this order:
+
+    events   (events, sensor_size, rng) -> events     before framing
+    region   (region, rng) -> region                  which part of the sensor fills the frame
+    frames   (frames, rng) -> frames                  after framing
+
+Cropping, shifting and scaling choose a region: events keep their places and times, so the cut
+into steps stays that of the whole clip, and a picture that grows has no holes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evfer.errors import ConfigError
+from evfer.events import Events, SensorSize
+from evfer.region import Region
+
+__all__ = [
+    "Augmentation",
+    "EventTransform",
+    "FrameTransform",
+    "RegionTransform",
+    "Transform",
+    "check_amount",
+    "check_share",
+    "sample_rng",
+]
+
+_STAGES = ("events", "region", "frames")
+
+
+class EventTransform(Protocol):
+    """Changes events; takes and gives `EVENT_DTYPE` sorted by time, and never its own input."""
+
+    stage: ClassVar[Literal["events"]]
+
+    def __call__(self, events: Events, sensor_size: SensorSize, rng: np.random.Generator) -> Events:
+        """Give the changed events."""
+
+
+class RegionTransform(Protocol):
+    """Changes the part of the sensor that fills the frame."""
+
+    stage: ClassVar[Literal["region"]]
+
+    def __call__(self, region: Region, rng: np.random.Generator) -> Region:
+        """Give the changed region."""
+
+
+class FrameTransform(Protocol):
+    """Changes frames of shape (t, c, h, w), all steps alike, and never its own input."""
+
+    stage: ClassVar[Literal["frames"]]
+
+    def __call__(self, frames: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+        """Give the changed frames."""
+
+
+Transform = EventTransform | RegionTransform | FrameTransform
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Augmentations one after another, from events to frames.
+
+    Args:
+        steps: the augmentations in the order in which they act; may be empty.
+
+    Raises:
+        ConfigError: if a step stands after one of a later stage, where it could not act.
+    """
+
+    steps: tuple[Transform, ...] = ()
+
+    def __post_init__(self) -> None:
+        latest = 0
+        for step in self.steps:
+            place = _STAGES.index(step.stage)
+            if place < latest:
+                raise ConfigError(
+                    f"the augmentation {type(step).__name__} acts on {step.stage} but stands "
+                    f"after one that acts on {_STAGES[latest]}",
+                    expected="first those on events, then on the region, then on frames",
+                )
+            latest = place
+
+    def of_stage(self, stage: Literal["events", "region", "frames"]) -> tuple[Any, ...]:
+        """Give the steps of one stage, in order."""
+        return tuple(step for step in self.steps if step.stage == stage)
+
+    def on_events(
+        self, events: Events, sensor_size: SensorSize, rng: np.random.Generator
+    ) -> Events:
+        """Apply the steps that change events.
+
+        Args:
+            events: `EVENT_DTYPE`, shape (n,), sorted by time; n may be 0.
+            sensor_size: the sensor they lie on.
+            rng: the sample's generator.
+
+        Returns:
+            New events of the same kind, or the given ones where nothing changed.
+        """
+        for step in self.of_stage("events"):
+            events = step(events, sensor_size, rng)
+        return events
+
+    def on_region(self, sensor_size: SensorSize, rng: np.random.Generator) -> Region:
+        """Apply the steps that choose the region, starting from the whole sensor."""
+        region = Region(0, 0, sensor_size.width, sensor_size.height)
+        for step in self.of_stage("region"):
+            region = step(region, rng)
+        return region
+
+    def on_frames(self, frames: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+        """Apply the steps that change frames of shape (t, c, h, w)."""
+        for step in self.of_stage("frames"):
+            frames = step(frames, rng)
+        return frames
+
+
+def sample_rng(seed: int, fold: int, clip_id: str, epoch: int) -> np.random.Generator:
+    """Give the generator of one sample in one epoch.
+
+    It depends on nothing else, so the number of workers, the batch and the order of samples
+    change nothing.
+
+    Args:
+        seed: the run's seed, 0 or more; 0 is a seed like any other.
+        fold: number of the fold.
+        clip_id: the sample.
+        epoch: number of the epoch.
+
+    Raises:
+        ConfigError: if the seed is negative.
+    """
+    if seed < 0:
+        raise ConfigError(f"seed {seed}", expected="0 or more")
+    clip = int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:16], "little")
+    return np.random.default_rng([seed, fold, epoch, clip])
+
+
+def check_share(name: str, *values: float) -> None:
+    """Refuse settings that are no shares or probabilities.
+
+    Raises:
+        ConfigError: if a value is not from 0 to 1.
+    """
+    for value in values:
+        if not 0 <= value <= 1:
+            raise ConfigError(f"{name} = {value}", expected="0 to 1")
+
+
+def check_amount(name: str, value: float, below: float = float("inf")) -> None:
+    """Refuse settings that are negative or too large.
+
+    Raises:
+        ConfigError: if the value is not from 0 to just under `below`.
+    """
+    if not 0 <= value < below:
+        raise ConfigError(f"{name} = {value}", expected=f"0 or more, and less than {below:g}")
