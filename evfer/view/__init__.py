@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer import store
+from evfer import index, store
 from evfer.errors import ConfigError, RecordingError
 from evfer.events import Events, SensorSize
 from evfer.view.clip import Clip, ViewParams
-from evfer.view.dataset import choose_clips
+from evfer.view.dataset import choose_clips, describe_set
 
 __all__ = ["Clip", "ViewParams", "clip_of", "render", "render_events"]
 
@@ -48,7 +48,8 @@ def render(
 
     Raises:
         ConfigError: for an ending that is not written, or settings that do not fit.
-        RecordingError: if there is no recording or data set at `path`.
+        RecordingError: if there is no recording at `path`, or it is damaged.
+        SourceError: if a folder is no converted data set.
         OutputError: if `out` cannot be written.
     """
     path, out = Path(path), Path(out)
@@ -187,15 +188,18 @@ _WRITERS: dict[str, Callable[[Clip, Path, ViewParams], None]] = {
 def _render_set(folder: Path, out: Path, params: ViewParams) -> None:
     from evfer.view.sheet import write_set_sheet
 
-    chosen = choose_clips(folder, params.clips_per_class)
-    rows: dict[str, list[Clip]] = {}
-    for row in chosen.clips:
-        path = folder / row.path
-        clip = clip_of(store.read(path), title="", subtitle=row.clip_id)
-        rows.setdefault(row.label_name, []).append(clip)
-    if not rows:
-        raise RecordingError(f"{folder}: no recordings", expected="a converted data set")
-    write_set_sheet(rows, out, params, title=folder.resolve().name, subtitle=chosen.facts)
+    entries = index.read_index(folder)
+    if not entries:
+        raise RecordingError(f"{folder}: its index names no recording", expected="one or more")
+    rows = {
+        name: [
+            clip_of(store.read(folder / entry.path), title="", subtitle=entry.clip_id)
+            for entry in chosen
+        ]
+        for name, chosen in choose_clips(entries, params.clips_per_class).items()
+    }
+    title = folder.resolve().name
+    write_set_sheet(rows, out, params, title=title, subtitle=describe_set(entries))
 
 
 def _check_ending(out: Path, endings: tuple[str, ...], what: str) -> None:
