@@ -24,6 +24,8 @@ __all__ = ["default_workers", "remove_stale_parts", "run"]
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+_TRIES_ALONE = 2
+
 
 def default_workers() -> int:
     """Give the number of cores that this process may use."""
@@ -43,7 +45,7 @@ def run(
 
     Yields:
         (task, result); an error of a kind that evfer raises on purpose takes the result's place
-        unless nothing further can succeed. A task whose process dies twice gives a DataError.
+        unless nothing further can succeed. A task whose process keeps dying gives a DataError.
 
     Raises:
         ConfigError: for fewer than one worker.
@@ -56,29 +58,27 @@ def run(
             for task in tasks:
                 yield task, _outcome(function, task)
         return
-    pending = list(tasks)
-    deaths: dict[int, int] = {}
-    while pending:
-        survivors: list[Task] = []
-        # a task that was running when a process died is run again alone, to find the culprit
-        alone = bool(deaths)
-        for task, result in _run_pool(function, pending, 1 if alone else n_workers):
-            if isinstance(result, BrokenProcessPool):
-                key = tasks.index(task)
-                deaths[key] = deaths.get(key, 0) + 1
-                if deaths[key] >= 2:
-                    yield (
-                        task,
-                        DataError(
-                            "the process that worked on this clip died",
-                            hint="Is there enough memory? Try fewer --workers",
-                        ),
-                    )
-                else:
-                    survivors.append(task)
-            else:
-                yield task, result
-        pending = survivors
+    suspects: list[Task] = []
+    for task, result in _run_pool(function, tasks, n_workers):
+        if isinstance(result, BrokenProcessPool):
+            suspects.append(task)
+        else:
+            yield task, result
+    # what was running when a process died runs again alone, to find the culprit
+    for task in suspects:
+        for _ in range(_TRIES_ALONE):
+            ((_, again),) = _run_pool(function, [task], 1)
+            if not isinstance(again, BrokenProcessPool):
+                yield task, again
+                break
+        else:
+            yield (
+                task,
+                DataError(
+                    "the process that worked on this clip died",
+                    hint="Is there enough memory? Try fewer --workers",
+                ),
+            )
 
 
 def _run_pool(

@@ -1,0 +1,35 @@
+"""What several tests share: generators and small recordings, all made here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evfer.events import EVENT_DTYPE
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def make_events():
+    def make(n, *, width=200, height=200, duration_us=1_000_000, seed=0):
+        rng = np.random.default_rng(seed)
+        events = np.zeros(n, EVENT_DTYPE)
+        events["t"] = np.sort(rng.integers(0, duration_us, n))
+        events["x"] = rng.integers(0, width, n)
+        events["y"] = rng.integers(0, height, n)
+        events["p"] = rng.random(n) < 0.5
+        return events
+
+    return make
+
+
+@pytest.fixture
+def golden():
+    """Folder of the events that the real v2e made."""
+    return Path(__file__).parent / "golden"

@@ -1,0 +1,80 @@
+"""Tasks in processes: results, errors, deaths."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evfer import workers
+from evfer.errors import ConfigError, DataError, OutputError, VideoError
+
+
+def double(value):
+    if value == 3:
+        raise VideoError("three.avi: cut short", expected="more")
+    return 2 * value
+
+
+def die(value):
+    if value == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+def die_once(path):
+    path = Path(path)
+    if not path.exists():
+        path.write_text("x")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+def fail_to_write(value):
+    raise OutputError(f"cannot write {value}")
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_results_and_errors(n_workers):
+    found = dict(workers.run(double, range(6), n_workers))
+    assert {k: v for k, v in found.items() if k != 3} == {0: 0, 1: 2, 2: 4, 4: 8, 5: 10}
+    assert isinstance(found[3], VideoError)
+    assert "three.avi: cut short; expected more." in str(found[3])
+
+
+def test_a_task_that_kills_its_process_harms_no_other():
+    found = dict(workers.run(die, range(5), 2))
+    assert isinstance(found.pop(2), DataError)
+    assert found == {0: 0, 1: 1, 3: 3, 4: 4}
+
+
+def test_a_process_that_dies_once_is_forgiven(tmp_path):
+    tasks = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert dict(workers.run(die_once, tasks, 2)) == dict.fromkeys(tasks, "done")
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_nothing_goes_on_when_nothing_can_be_written(n_workers):
+    with pytest.raises(OutputError, match="cannot write"):
+        list(workers.run(fail_to_write, range(3), n_workers))
+
+
+def test_no_workers():
+    with pytest.raises(ConfigError, match="0 workers"):
+        list(workers.run(double, [1], 0))
+
+
+def test_stale_parts_are_removed(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    dead, live = int(done.stdout), os.getpid()
+    for pid in (dead, live):
+        (tmp_path / f".001.{pid}.part.h5").write_text("x")
+    (tmp_path / "001.h5").write_text("x")
+    workers.remove_stale_parts(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f".001.{live}.part.h5", "001.h5"]
