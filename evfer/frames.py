@@ -183,7 +183,9 @@ def _time_bounds(times: NDArray[Any], params: FramesParams) -> NDArray[np.int64]
         # of Python keep this exact
         duration = last - first + 1
         edges = [first - (-k * duration) // steps for k in range(steps + 1)]
-    found = np.searchsorted(times, np.array(edges, np.int64)).astype(np.int64)
+    # of the times' own type, or searchsorted would convert every time first
+    kind = times.dtype if edges[-1] <= np.iinfo(times.dtype).max else np.dtype(np.int64)
+    found = np.searchsorted(times, np.array(edges, kind)).astype(np.int64)
     return np.stack([found[:-1], found[1:]], axis=1)
 
 

@@ -34,12 +34,12 @@ def rng(seed=0):
 
 
 def of_stage(stage):
-    return [name for name, kind in transforms.TRANSFORMS.items() if kind.stage == stage]
+    return [name for name, kind in transforms.AUGMENTATIONS.items() if kind.stage == stage]
 
 
 def always(name):
     """Build an augmentation that acts on every clip."""
-    fields = {field.name for field in dataclasses.fields(transforms.TRANSFORMS[name])}
+    fields = {field.name for field in dataclasses.fields(transforms.AUGMENTATIONS[name])}
     settings_ = {"p": 1.0} if "p" in fields and name != "polflip" else {}
     return transforms.build([{"name": name, **settings_}]).steps[0]
 
@@ -65,7 +65,7 @@ def test_events_stay_events(name, n, seed, last_us):
         assert found["t"].max(initial=0) <= before["t"][-1]
 
 
-@pytest.mark.parametrize("name", list(transforms.TRANSFORMS))
+@pytest.mark.parametrize("name", list(transforms.AUGMENTATIONS))
 def test_every_augmentation_does_something(name):
     step = always(name)
     events = make_events(400)
@@ -389,7 +389,7 @@ def test_an_outsiders_augmentation_goes_by_module_and_class():
 
 
 def test_every_class_is_frozen_and_buildable_from_nothing():
-    for kind in transforms.TRANSFORMS.values():
+    for kind in transforms.AUGMENTATIONS.values():
         step = build_config(kind, {})
         field = dataclasses.fields(step)[0].name
         with pytest.raises(dataclasses.FrozenInstanceError):

@@ -23,9 +23,9 @@ from evfer.transforms.space import RandomFlipLR, RandomResizedCrop, RandomScale,
 from evfer.transforms.time import RandomFlipPolarity, RandomTimeReversal
 
 __all__ = [
+    "AUGMENTATIONS",
     "COMMON",
     "PRESETS",
-    "TRANSFORMS",
     "Augmentation",
     "DropEvent",
     "DropEventByArea",
@@ -46,7 +46,7 @@ __all__ = [
     "sample_rng",
 ]
 
-TRANSFORMS: dict[str, type[Any]] = {
+AUGMENTATIONS: dict[str, type[Any]] = {
     "hflip": RandomFlipLR,
     "noise": UniformNoise,
     "reverse": RandomTimeReversal,
@@ -81,7 +81,7 @@ def build(tables: Iterable[Mapping[str, Any]]) -> Augmentation:
     """Build augmentations from a recipe's `[[augment]]` tables.
 
     Args:
-        tables: each with `name` (one of `TRANSFORMS`, or `module:class`) and the settings that
+        tables: each with `name` (one of `AUGMENTATIONS`, or `module:class`) and the settings that
             differ from the class's defaults. None at all is fine.
 
     Raises:
@@ -98,9 +98,9 @@ def _build_one(table: Mapping[str, Any]) -> Transform:
         raise ConfigError(
             "an augmentation without a name", expected='a line name = "..." in each [[augment]]'
         )
-    if name not in TRANSFORMS and ":" not in name:
-        raise UnknownNameError("augmentation", name, TRANSFORMS)
-    kind = TRANSFORMS[name] if name in TRANSFORMS else plugins.load("evfer.transforms", name)
+    if name not in AUGMENTATIONS and ":" not in name:
+        raise UnknownNameError("augmentation", name, AUGMENTATIONS)
+    kind = AUGMENTATIONS[name] if name in AUGMENTATIONS else plugins.load("evfer.transforms", name)
     if not dataclasses.is_dataclass(kind) or not hasattr(kind, "stage"):
         raise ConfigError(
             f'the augmentation "{name}" is a {type(kind).__name__}',
@@ -111,7 +111,7 @@ def _build_one(table: Mapping[str, Any]) -> Transform:
 
 def describe(augmentation: Augmentation) -> tuple[dict[str, Any], ...]:
     """Give an augmentation as tables for a recipe, with every setting, defaults included."""
-    names = {kind: name for name, kind in TRANSFORMS.items()}
+    names = {kind: name for name, kind in AUGMENTATIONS.items()}
     tables = []
     for step in augmentation.steps:
         kind = type(step)
@@ -141,6 +141,6 @@ def parse_names(text: str) -> tuple[dict[str, Any], ...]:
     if wanted is None:
         wanted = tuple(name.strip() for name in text.replace("+", ",").split(",") if name.strip())
     for name in wanted:
-        if name not in TRANSFORMS:
-            raise UnknownNameError("augmentation", name, [*TRANSFORMS, *PRESETS])
-    return tuple({"name": name} for name in TRANSFORMS if name in wanted)
+        if name not in AUGMENTATIONS:
+            raise UnknownNameError("augmentation", name, [*AUGMENTATIONS, *PRESETS])
+    return tuple({"name": name} for name in AUGMENTATIONS if name in wanted)

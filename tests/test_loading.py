@@ -1,0 +1,203 @@
+"""A set in memory and its batches: whole, fair, and the same whoever makes them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from evfer import index, loading, store, transforms
+from evfer.errors import ConfigError, DataError, RecordingError, SourceError
+from evfer.events import EVENT_DTYPE, SensorSize
+from evfer.frames import FramesParams, to_frames
+from evfer.loading import Loader, load_set, make_frames, pack_events
+
+SENSOR = SensorSize(30, 20)
+CLASSES = ("happy", "fear", "surprise")
+
+
+def make_events(n, seed):
+    rng = np.random.default_rng(seed)
+    events = np.empty(n, EVENT_DTYPE)
+    events["x"] = rng.integers(0, SENSOR.width, n)
+    events["y"] = rng.integers(0, SENSOR.height, n)
+    events["p"] = rng.random(n) < 0.5
+    events["t"] = np.sort(rng.integers(0, 50_000, n))
+    return events
+
+
+@pytest.fixture
+def clips():
+    return [make_events(n, n) for n in (40, 0, 90, 7, 55, 61, 33)]
+
+
+@pytest.fixture
+def data(clips):
+    return pack_events(clips, [0, 1, 2, 0, 1, 2, 0], list("aabbccc"), SENSOR, CLASSES)
+
+
+@pytest.fixture
+def folder(tmp_path, clips):
+    """A set on disk whose labels are 5, 2 and 9, so that class indices differ from codes."""
+    root = index.set_folder(tmp_path, "TinyDVS")
+    entries = []
+    for i, events in enumerate(clips):
+        subject, code = f"S{i // 2:03d}", (5, 2, 9)[i % 3]
+        path = f"{subject}/{i:03d}.h5"
+        digest = store.write(root / path, events, SENSOR, {}, duration_us=50_000)
+        entries.append(
+            index.IndexEntry(
+                f"{subject}/{i:03d}", path, subject, i, code, f"label{code}", len(events), 50_000,
+                (root / path).stat().st_size, "", digest, "", 25.0, 9,
+            )
+        )  # fmt: skip
+    index.write_index(root, entries)
+    return root
+
+
+def test_a_set_from_disk_holds_the_recordings(folder, clips):
+    found = load_set(folder)
+    assert found.name == "TinyDVS"
+    assert found.classes == ("label2", "label5", "label9")
+    assert found.labels.tolist() == [1, 0, 2, 1, 0, 2, 1]
+    assert found.subjects == ("S000", "S000", "S001", "S001", "S002", "S002", "S003")
+    assert found.sensor_size == SENSOR
+    assert found.fingerprint == (folder / "fingerprint.txt").read_text().splitlines()[-1]
+    assert len(found) == 7
+    for i, events in enumerate(clips):
+        assert found.events(i).dtype == EVENT_DTYPE
+        assert np.sort(found.events(i)).tobytes() == np.sort(events).tobytes()
+
+
+def test_sets_that_cannot_be_used_are_refused(folder, tmp_path):
+    with pytest.raises(SourceError, match=r"no index\.csv"):
+        load_set(tmp_path)
+    with pytest.raises(DataError, match="286 events"):
+        load_set(folder, max_events=285)
+    entries = index.read_index(folder)
+    index.write_index(folder, [dataclasses.replace(entries[0], n_events=41), *entries[1:]])
+    with pytest.raises(RecordingError, match="40 events"):
+        load_set(folder)
+    store.write(folder / entries[1].path, make_events(0, 0), SensorSize(9, 9), {}, duration_us=1)
+    index.write_index(folder, entries)
+    with pytest.raises(RecordingError, match="2 sensor sizes"):
+        load_set(folder)
+    index.write_index(folder, [])
+    with pytest.raises(DataError, match="lists no clip"):
+        load_set(folder)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_frames_of_a_clip_are_to_frames(data, clips, binary):
+    params = FramesParams(size=8, binary=binary)
+    for i, events in enumerate(clips):
+        found = make_frames(data, i, params)
+        assert found.dtype == (np.uint8 if binary else np.float32)
+        expected = to_frames(events, SENSOR, **dataclasses.asdict(params))
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_augmented_frames_follow_their_stages(data, clips):
+    augmentation = transforms.build(transforms.parse_names("code_default"))
+    params = FramesParams(size=8)
+    for clip in range(len(data)):
+        rng = np.random.default_rng(clip)
+        events = augmentation.on_events(clips[clip], SENSOR, rng)
+        region = augmentation.on_region(SENSOR, rng)
+        frames = to_frames(events, SENSOR, **dataclasses.asdict(params), region=region)
+        expected = augmentation.on_frames(frames, rng)
+        found = make_frames(data, clip, params, augmentation, np.random.default_rng(clip))
+        np.testing.assert_array_equal(found, expected)
+
+
+def loader(data, workers=0, **settings):
+    defaults = {
+        "training": True,
+        "augmentation": transforms.build(transforms.parse_names("hflip,noise,eventdrop,crop")),
+        "seed": 3,
+        "fold": 1,
+    }
+    clips = settings.pop("clips", tuple(range(7)))
+    size = settings.pop("batch_size", 2)
+    return Loader(data, clips, FramesParams(size=8), size, workers=workers, **defaults | settings)
+
+
+def flatten(batches):
+    return b"".join(b.frames.numpy().tobytes() + b.labels.numpy().tobytes() for b in batches)
+
+
+def test_workers_change_nothing(data):
+    alone = flatten(loader(data).epoch(4))
+    assert all(flatten(loader(data, workers).epoch(4)) == alone for workers in (1, 4))
+
+
+def test_every_epoch_seed_and_fold_is_another_draw(data):
+    seen = {
+        flatten(loader(data, **settings).epoch(epoch))
+        for settings, epoch in [({}, 0), ({}, 1), ({"seed": 4}, 0), ({"fold": 2}, 0)]
+    }
+    assert len(seen) == 4
+
+
+def test_a_sample_does_not_depend_on_its_batch(data):
+    whole = {
+        clip: frames.numpy()
+        for batch in loader(data).epoch(2)
+        for clip, frames in zip(batch.clips, batch.frames, strict=True)
+    }
+    assert sorted(whole) == list(range(7))
+    for clip in range(7):
+        (alone,) = loader(data, clips=(clip,), batch_size=5).epoch(2)
+        np.testing.assert_array_equal(alone.frames[0].numpy(), whole[clip])
+
+
+def test_batches_hold_every_clip_once_and_never_one_alone(data):
+    batches = list(loader(data, batch_size=3).epoch(0))
+    assert [len(batch.clips) for batch in batches] == [3, 4]
+    assert len(loader(data, batch_size=3)) == 2
+    assert sorted(clip for batch in batches for clip in batch.clips) == list(range(7))
+    for batch in batches:
+        assert batch.frames.shape == (len(batch.clips), 6, 2, 8, 8)
+        assert batch.frames.dtype == torch.uint8
+        assert batch.labels.tolist() == data.labels[list(batch.clips)].tolist()
+    assert [len(c) for c in loader(data, batch_size=3, clips=(1, 2, 3, 4, 5)).order(0)] == [3, 2]
+    assert [len(c) for c in loader(data, batch_size=4, clips=(6,)).order(0)] == [1]
+
+
+def test_testing_keeps_order_and_changes_nothing(data):
+    found = list(loader(data, training=False, batch_size=4, workers=2).epoch(9))
+    assert [batch.clips for batch in found] == [(0, 1, 2, 3), (4, 5, 6)]
+    plain = [make_frames(data, i, FramesParams(size=8)) for i in range(7)]
+    np.testing.assert_array_equal(torch.cat([b.frames for b in found]).numpy(), plain)
+
+
+def test_an_epoch_left_early_ends_its_threads(data):
+    import threading
+
+    before = threading.active_count()
+    batches = loader(data, workers=3, batch_size=2).epoch(0)
+    next(batches)
+    assert threading.active_count() > before
+    batches.close()
+    assert threading.active_count() == before
+
+
+def test_a_fault_in_a_worker_reaches_the_caller(data):
+    broken = dataclasses.replace(data, x=data.x + np.int16(25))
+    with pytest.raises(DataError, match="at x ="):
+        list(loader(broken, workers=2, augmentation=transforms.Augmentation()).epoch(0))
+
+
+def test_settings_that_cannot_be_used_are_refused(data):
+    with pytest.raises(ConfigError, match="batch_size"):
+        loader(data, batch_size=0)
+    with pytest.raises(ConfigError, match="no clip"):
+        loader(data, clips=())
+    with pytest.raises(ConfigError, match=r"frames\.kind"):
+        Loader(data, (0,), FramesParams(kind="count"), 2)
+
+
+def test_memory_is_nine_bytes_an_event(data):
+    columns = (data.x, data.y, data.p, data.t)
+    assert sum(column.nbytes for column in columns) == 9 * data.offsets[-1]
+    assert loading.MAX_EVENTS * 9 < 10e9
