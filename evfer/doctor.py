@@ -103,9 +103,9 @@ def _guarded(name: str, look: Callable[[], str], remedy: str) -> Finding:
 
 
 def _weights() -> str:
-    from evfer.faces import weights_path
+    from evfer.faces import find_weights
 
-    size = weights_path().stat().st_size / 1e6
+    size = find_weights().stat().st_size / 1e6
     return f"68 points, {size:.0f} MB; for non-commercial research"
 
 

@@ -57,7 +57,9 @@ class EvferError(Exception):
         if self.expected:
             parts.append("expected " + self.expected.rstrip("."))
         message = "; ".join(parts) + "."
-        return f"{message} {self.hint.rstrip('.')}." if self.hint else message
+        if not self.hint:
+            return message
+        return f"{message} {self.hint}" + ("" if self.hint[-1] in ".?!" else ".")
 
     def __reduce__(self) -> tuple[object, ...]:
         # exceptions cross process borders by pickle, which drops keyword arguments

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Sequence
 
 import rich_click as click
+from click.exceptions import Exit
 
 import evfer
 from evfer.errors import EvferError
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = cli.main(given, prog_name="evfer", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except click.exceptions.Exit as error:
+    except Exit as error:
         return error.exit_code
     except click.ClickException as error:
         error.show()

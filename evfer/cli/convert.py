@@ -10,7 +10,7 @@ import rich_click as click
 from evfer.cli import _console as console
 
 if TYPE_CHECKING:
-    from evfer.convert import ConversionSummary, Plan
+    from evfer.convert import ConversionSummary, Plan, Progress
 
 
 @click.command()
@@ -72,6 +72,11 @@ def command(
                 progress.say(f"{len(found.kept)} clips are up to date and kept")
             progress.start(reader.set_name, len(found.todo))
 
+        def show_progress(now: Progress) -> None:
+            if now.failure:
+                progress.say(f"failed {now.failure.native_id}: {now.failure.reason}", "red")
+            progress.step(now.done, now.total)
+
         summary = convert(
             reader,
             origin,
@@ -81,12 +86,7 @@ def command(
             limit=limit,
             subjects=chosen,
             on_plan=show_plan,
-            on_progress=lambda p: (
-                progress.say(f"failed {p.failure.native_id}: {p.failure.reason}", "red")
-                if p.failure
-                else None,
-                progress.step(p.done, p.total),
-            )[-1],
+            on_progress=show_progress,
         )
     _print_summary(summary)
     return 3 if summary.failures else 0

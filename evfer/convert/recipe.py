@@ -1,0 +1,88 @@
+"""Conversion recipes: what shapes a recording."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from evfer import config, plugins
+from evfer.datasets.base import Dataset
+from evfer.emulator import DVSParams
+from evfer.errors import ConfigError
+from evfer.faces import AlignParams
+from evfer.interpolation import InterpolationParams
+
+__all__ = ["ConversionConfig", "load_config", "open_dataset"]
+
+PIPELINE_VERSION = 1
+"""Raised whenever the same recipe starts to give other events, so that old files count as stale."""
+
+_SHAPING = ("faces", "interpolation", "emulator", "seed")
+
+
+@dataclass(frozen=True)
+class ConversionConfig:
+    """A conversion recipe.
+
+    Args:
+        name: the recipe's name.
+        about: what it is for.
+        seed: seed of the sensor patterns; each clip draws its own from (seed, clip).
+        dataset: options of the data set's reader, such as fps.
+        faces: how faces are found, aligned and cropped.
+        interpolation: how frames are made between frames.
+        emulator: the event camera.
+    """
+
+    name: str = "default"
+    about: str = ""
+    seed: int = 0
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    faces: AlignParams = field(default_factory=AlignParams)
+    interpolation: InterpolationParams = field(default_factory=InterpolationParams)
+    emulator: DVSParams = field(default_factory=DVSParams)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"seed {self.seed}", expected="0 or more")
+
+    @property
+    def shaping(self) -> dict[str, Any]:
+        """Every setting that shapes a recording's events, as plain data."""
+        settings = config.to_dict(self)
+        return {"pipeline": PIPELINE_VERSION, **{name: settings[name] for name in _SHAPING}}
+
+
+def load_config(recipe: str, overrides: Mapping[str, Any] | None = None) -> ConversionConfig:
+    """Read a conversion recipe, shipped or of one's own, and lay overrides over it.
+
+    Raises:
+        ConfigError: for an unknown recipe or key, or a value that cannot be used.
+    """
+    values = config.read_toml(config.find_shipped("pipelines", recipe))
+    return config.build(ConversionConfig, config.merge(values, overrides or {}))
+
+
+def open_dataset(name: str, settings: ConversionConfig) -> Dataset:
+    """Make a data set's reader with the options of a recipe's `[dataset]`.
+
+    Args:
+        name: a data set's name, or `module:attribute` of a factory.
+        settings: the recipe.
+
+    Raises:
+        UnknownNameError: if there is no such data set, or it has no such option.
+    """
+    factory = plugins.load("evfer.datasets", name)
+    if dataclasses.is_dataclass(factory) and isinstance(factory, type):
+        made = config.build(factory, settings.dataset, "dataset")
+    else:
+        made = factory(**settings.dataset)
+    if not isinstance(made, Dataset):
+        raise ConfigError(
+            f'the data set "{name}" is a {type(made).__name__}',
+            expected="an object with name, set_name, needs_source, survey, open, source_digest",
+        )
+    return made
