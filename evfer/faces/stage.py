@@ -1,0 +1,133 @@
+"""The face stage: a clip's frames in, aligned crops out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evfer.errors import ConfigError, EventsError, FaceError
+from evfer.faces.alignment import clip_transforms, smooth_points
+from evfer.faces.crop import interocular_distance, oversampling, resample, share_outside
+from evfer.faces.params import AlignParams
+from evfer.faces.pixels import Frame, Frames, luma_frames
+from evfer.faces.report import FaceReport, summarise
+from evfer.faces.tracking import Track, bridge, follow
+
+__all__ = ["FaceClip", "align"]
+
+
+@dataclass(frozen=True, eq=False)
+class FaceClip:
+    """A face, cut out of a clip.
+
+    Args:
+        frames: crops, shape (n, size, size), uint8 luma.
+        landmarks: the 68 points of every frame as the alignment used them, that is smoothed,
+            shape (n, 68, 2), float64, source pixels (x, y).
+        transforms: from the crop's pixels to the source's, shape (n, 2, 3), float64.
+        report: how well it went.
+    """
+
+    frames: Frame
+    landmarks: NDArray[np.float64]
+    transforms: NDArray[np.float64]
+    report: FaceReport
+
+
+def align(
+    frames: Frames,
+    params: AlignParams | None = None,
+    fps: float = 30.0,
+    *,
+    landmarks: NDArray[np.float64] | None = None,
+) -> FaceClip:
+    """Follow the face in a clip and cut it out, aligned to frame 0.
+
+    The frames are read twice, once for the points and once for the crops, and one at a time:
+    memory holds one source frame and the crops.
+
+    Args:
+        frames: (h, w) luma or (h, w, 3) blue-green-red uint8 frames of one size, as an array,
+            a list or a video reader.
+        params: settings; the defaults if None.
+        fps: frames per second, which scales the smoothing window.
+        landmarks: the points of every frame, shape (n, 68, 2), source pixels, from elsewhere
+            (see `read_landmarks`); NaN where there are none. Without them, dlib finds the points.
+
+    Returns:
+        Crops, points and report.
+
+    Raises:
+        ConfigError: if `fps` is not positive.
+        EventsError: if the frames or points break the rules of shape, type or number.
+        FaceError: if there is no face, or it is missing for too long.
+        MissingExtra: if `landmarks` is None and dlib or its weights are not installed.
+    """
+    params = params or AlignParams()
+    if not (math.isfinite(fps) and fps > 0):
+        raise ConfigError(f"a frame rate of {fps}", expected="a positive number of frames a second")
+    track = follow(frames, params) if landmarks is None else _imported(landmarks, params)
+    points = smooth_points(track.points, fps, params)
+    transforms = clip_transforms(points, params)
+    crops, outside = _cut_out(frames, transforms, params)
+    report = summarise(points, transforms, track.missed, track.redetections, outside)
+    return FaceClip(crops, points, transforms, report)
+
+
+def _cut_out(
+    frames: Frames, transforms: NDArray[np.float64], params: AlignParams
+) -> tuple[Frame, float]:
+    # one density of sampling for the whole clip: a change would show as events everywhere
+    samples = oversampling(transforms[0])
+    crops = np.empty((len(transforms), params.size, params.size), np.uint8)
+    outside, count = 0.0, 0
+    for grey in luma_frames(frames):
+        if count < len(transforms):
+            crops[count] = resample(grey, transforms[count], params.size, samples)
+            height, width = grey.shape
+            outside = max(outside, share_outside(transforms[count], params.size, width, height))
+        count += 1
+    if count != len(transforms):
+        raise EventsError(
+            f"{count} frames and the points of {len(transforms)}",
+            expected="points for every frame",
+            hint="Check that the points belong to this clip",
+        )
+    return crops, outside
+
+
+def _imported(points: NDArray[np.float64], params: AlignParams) -> Track:
+    given = np.asarray(points)
+    if given.ndim != 3 or given.shape[1:] != (68, 2) or not np.issubdtype(given.dtype, np.number):
+        raise EventsError(
+            f"landmarks of shape {given.shape} and type {given.dtype}",
+            expected="numbers of shape (n, 68, 2): x and y of 68 points in every frame",
+        )
+    if not len(given):
+        raise EventsError("landmarks of no frame", expected="points for every frame")
+    known = given.astype(np.float64)
+    missed = np.logical_not(np.isfinite(known).all(axis=(1, 2)))
+    _refuse_gaps(missed, params.max_misses)
+    points = bridge(known, missed)
+    flat = np.flatnonzero(interocular_distance(points) < 1)
+    if flat.size:
+        raise EventsError(
+            f"landmarks of frame {flat[0]} with both eyes in one place",
+            expected="68 points in source pixels, numbered as in iBUG 300-W",
+        )
+    return Track(points, missed, 0)
+
+
+def _refuse_gaps(missed: NDArray[np.bool_], max_misses: int) -> None:
+    run = 0
+    for index, missing in enumerate(missed):
+        run = run + 1 if missing else 0
+        if run > max_misses or run == len(missed):
+            raise FaceError(
+                f"no landmarks from frame {index - run + 1} to frame {index}",
+                expected=f"points in every frame, missing for at most {max_misses} in a row",
+                hint="Cut the clip to the part that shows the face",
+            )
