@@ -1,0 +1,82 @@
+"""Networks that classify event frames, by name.
+
+    frames (n, t, 2, h, w), channel 0 = polarity off -> create(...) -> logits (n, n_classes)
+
+A model is a function of `n_classes`, `n_steps` and options that gives a `torch.nn.Module`; see
+`evfer.plugins` for how to bring one's own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from evfer import plugins
+from evfer.errors import ConfigError, UnknownNameError
+
+__all__ = ["count_parameters", "create"]
+
+
+def create(
+    name: str, n_classes: int = 6, n_steps: int = 6, *, seed: int | None = None, **options: Any
+) -> nn.Module:
+    """Build a network by name.
+
+    Args:
+        name: "spiking-fer", "resnet18", a plug-in's name, or `module:attribute`.
+        n_classes: number of classes, at least 2.
+        n_steps: frames of a sequence, at least 1.
+        seed: seed of the initial weights, leaving PyTorch's global generator as it was; None
+            draws them from the global generator.
+        options: the model's own, such as `SpikingFERParams` has.
+
+    Returns:
+        A module that maps frames (n, n_steps, 2, h, w) to logits (n, n_classes).
+
+    Raises:
+        UnknownNameError: for a model, or an option of it, that does not exist.
+        ConfigError: for a value that cannot be used, or a plug-in that builds no module.
+    """
+    if n_classes < 2 or n_steps < 1:
+        raise ConfigError(
+            f"n_classes = {n_classes}, n_steps = {n_steps}",
+            expected="at least 2 classes and 1 step",
+        )
+    factory = plugins.load("evfer.models", name)
+    _check_options(name, factory, options)
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+        module = factory(n_classes=n_classes, n_steps=n_steps, **options)
+    if not isinstance(module, nn.Module):
+        raise ConfigError(
+            f'the model "{name}" gave {type(module).__name__}', expected="a torch.nn.Module"
+        )
+    return module
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Count a network's trainable parameters."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def _check_options(name: str, factory: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Refuse options that a plug-in's own signature does not have, before it raises TypeError."""
+    if not callable(factory):
+        raise ConfigError(f'the model "{name}" cannot be called', expected="a function or class")
+    parameters = inspect.signature(factory).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    known = [key for key in parameters if key not in ("n_classes", "n_steps")]
+    for key in ("n_classes", "n_steps", *options):
+        if key not in parameters:
+            if key in ("n_classes", "n_steps"):
+                raise ConfigError(
+                    f'the model "{name}" takes no {key}',
+                    expected="a function of n_classes, n_steps and options",
+                )
+            raise UnknownNameError(f"option of {name}", key, known)

@@ -1,0 +1,248 @@
+"""Spiking-FER: a spiking ResNet-18 with spike-element-wise shortcuts, over event frames.
+
+    frames (n, t, c, h, w) -> stem -> 8 blocks -> average pool -> Accumulator -> logits
+
+Inside, the steps are folded into the batch, steps outermost (t * n, c, h, w), channels-last in
+memory: convolutions and batch norms see one large batch, and each node sees whole sequences.
+
+Source:
+    Barchid et al., Spiking-FER: spiking neural network for facial expression recognition with
+    event cameras, CBMI 2023, section 3; Fang et al., Deep residual learning in spiking neural
+    networks, NeurIPS 2021, section 4. Deviations are options of `SpikingFERParams`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from evfer import config
+from evfer.errors import ConfigError
+from evfer.models.convolution import Conv2d, initialise_convolutions
+from evfer.models.neurons import Neuron, build_node
+from evfer.models.surrogate import build_surrogate
+
+__all__ = ["Accumulator", "SpikingFER", "SpikingFERParams", "spiking_fer"]
+
+_WIDTHS = (64, 128, 256, 512)
+
+
+@dataclass(frozen=True)
+class SpikingFERParams:
+    """The network's options; defaults are those of the published code.
+
+    Args:
+        cnf: how a block joins its shortcut: "ADD" sums, "AND" multiplies, "IAND" lets the
+            shortcut pass where the block is silent.
+        neuron: "if", or "lif" with decayed input.
+        tau: time constant of "lif" neurons, steps.
+        v_threshold: potential at which a neuron fires.
+        reset: "hard" sets the potential to 0 after a spike, "soft" subtracts the threshold.
+        detach_reset: keep the gradient from flowing through the reset.
+        surrogate_function: "atan", "sigmoid" or "rect".
+        surrogate_alpha: its steepness; None for its own default (2, 4 and 1).
+        head: "code" has a 512 x 512 layer with bias and dropout, "paper" the layer without
+            either, "linear" none: the classes are read off the features.
+        dropout: share of the "code" head's currents that is dropped, each step anew.
+        logit_scale: "sum" over the steps, or their "mean".
+        zero_init_gamma: start each block's last batch norm at 0, so that it starts silent.
+        in_channels: channels of a frame.
+        backend: "fused" or "spikingjelly" neurons, see `evfer.models.neurons`.
+    """
+
+    cnf: Literal["ADD", "AND", "IAND"] = "ADD"
+    neuron: Literal["if", "lif"] = "if"
+    tau: float = 2.0
+    v_threshold: float = 1.0
+    reset: Literal["hard", "soft"] = "hard"
+    detach_reset: bool = True
+    surrogate_function: Literal["atan", "sigmoid", "rect"] = "atan"
+    surrogate_alpha: float | None = None
+    head: Literal["code", "paper", "linear"] = "code"
+    dropout: float = 0.5
+    logit_scale: Literal["sum", "mean"] = "sum"
+    zero_init_gamma: bool = True
+    in_channels: int = 2
+    backend: Literal["fused", "spikingjelly"] = "fused"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"model.dropout {self.dropout}", expected="0 to below 1")
+        if self.in_channels < 1:
+            raise ConfigError(f"model.in_channels {self.in_channels}", expected="at least 1")
+        self.build_neuron()
+
+    def build_neuron(self) -> Neuron:
+        """Give the neuron that these options describe."""
+        return Neuron(
+            kind=self.neuron,
+            tau=self.tau,
+            v_threshold=self.v_threshold,
+            v_reset=0.0 if self.reset == "hard" else None,
+            detach_reset=self.detach_reset,
+            surrogate_function=build_surrogate(self.surrogate_function, self.surrogate_alpha),
+        )
+
+
+def spiking_fer(n_classes: int = 6, n_steps: int = 6, **options: Any) -> SpikingFER:
+    """Build the network from options by name; see `SpikingFERParams`.
+
+    Raises:
+        UnknownNameError: for an option or value that does not exist.
+        ConfigError: for a value that cannot be used.
+    """
+    return SpikingFER(n_classes, n_steps, config.build(SpikingFERParams, options, "model"))
+
+
+class SpikingFER(nn.Module):
+    """The spiking network. It keeps no potential between calls.
+
+    Args:
+        n_classes: number of classes.
+        n_steps: steps it is meant for; it takes sequences of any length.
+        params: the options.
+    """
+
+    def __init__(
+        self, n_classes: int = 6, n_steps: int = 6, params: SpikingFERParams | None = None
+    ) -> None:
+        super().__init__()
+        self.n_classes, self.n_steps = n_classes, n_steps
+        self.params = params = params or SpikingFERParams()
+        self.stem = _SpikingConvolution(params.in_channels, 64, 7, 2, params)
+        self.pool = nn.MaxPool2d(3, 2, 1)
+        blocks: list[_Block] = []
+        for i, (n_in, n_out) in enumerate(zip((64, *_WIDTHS[:-1]), _WIDTHS, strict=True)):
+            blocks += [_Block(n_in, n_out, 1 if i == 0 else 2, params)]
+            blocks += [_Block(n_out, n_out, 1, params)]
+        self.blocks = nn.ModuleList(blocks)
+        self.head = Accumulator(_WIDTHS[-1], n_classes, params)
+        initialise_convolutions(self, leave=self.stem.conv)
+        if params.zero_init_gamma:
+            for block in blocks:
+                nn.init.zeros_(block.second.norm.weight)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Classify sequences.
+
+        Args:
+            frames: shape (n, t, c, h, w), t at least 1, any real dtype.
+
+        Returns:
+            Logits after the last step, shape (n, n_classes), float32.
+
+        Raises:
+            ConfigError: for another shape.
+        """
+        logits: Tensor = self.head(self._features(frames))
+        return logits
+
+    def forward_steps(self, frames: Tensor) -> Tensor:
+        """Classify sequences after every step: what was decided had they ended there.
+
+        Args:
+            frames: as for `forward`.
+
+        Returns:
+            Logits after steps 1 to t, shape (t, n, n_classes), float32; the last equals `forward`.
+        """
+        return self.head.forward_steps(self._features(frames))
+
+    def _features(self, frames: Tensor) -> Tensor:
+        """Give pooled spikes, shape (t, n, 512), float32."""
+        channels = self.params.in_channels
+        if frames.ndim != 5 or frames.shape[2] != channels or 0 in frames.shape:
+            raise ConfigError(
+                f"model input of shape {tuple(frames.shape)}",
+                expected=f"(clips, steps, {channels}, height, width)",
+            )
+        n_steps = frames.shape[1]
+        x = frames.transpose(0, 1).flatten(0, 1).to(self.stem.conv.weight.dtype)
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = self.pool(self.stem(x, n_steps))
+        for block in self.blocks:
+            x = block(x, n_steps)
+        return x.mean((2, 3), dtype=torch.float32).unflatten(0, (n_steps, -1))
+
+
+class _SpikingConvolution(nn.Module):
+    """Convolution, batch norm over clips and steps, neurons."""
+
+    def __init__(
+        self, n_in: int, n_out: int, side: int, stride: int, params: SpikingFERParams
+    ) -> None:
+        super().__init__()
+        self.conv = Conv2d(n_in, n_out, side, stride, side // 2)
+        self.norm = nn.BatchNorm2d(n_out)
+        self.node = build_node(params.build_neuron(), params.backend)
+
+    def forward(self, x: Tensor, n_steps: int) -> Tensor:
+        spikes: Tensor = self.node(self.norm(self.conv(x)), n_steps)
+        return spikes
+
+
+class _Block(nn.Module):
+    """Two spiking convolutions beside a shortcut, joined element by element."""
+
+    def __init__(self, n_in: int, n_out: int, stride: int, params: SpikingFERParams) -> None:
+        super().__init__()
+        self.cnf = params.cnf
+        self.first = _SpikingConvolution(n_in, n_out, 3, stride, params)
+        self.second = _SpikingConvolution(n_out, n_out, 3, 1, params)
+        self.shortcut = None if stride == 1 else _SpikingConvolution(n_in, n_out, 1, stride, params)
+
+    def forward(self, x: Tensor, n_steps: int) -> Tensor:
+        spikes: Tensor = self.second(self.first(x, n_steps), n_steps)
+        identity: Tensor = x if self.shortcut is None else self.shortcut(x, n_steps)
+        if self.cnf == "ADD":
+            return identity + spikes
+        if self.cnf == "AND":
+            return identity * spikes
+        return identity * (1 - spikes)
+
+
+class Accumulator(nn.Module):
+    """The head: currents integrated over the steps without a threshold, then the classes.
+
+    Logits are `W * sum_t(A f_t + b)`; heads without the first layer integrate the features.
+    Everything is float32, whatever autocast says: sums over steps would lose bits otherwise.
+
+    Args:
+        n_features: features a step.
+        n_classes: number of classes.
+        params: `head`, `dropout` and `logit_scale` are used.
+    """
+
+    def __init__(self, n_features: int, n_classes: int, params: SpikingFERParams) -> None:
+        super().__init__()
+        self.logit_scale = params.logit_scale
+        self.current: nn.Module = nn.Identity()
+        if params.head != "linear":
+            self.current = nn.Linear(n_features, n_features, bias=params.head == "code")
+        self.dropout = nn.Dropout(params.dropout if params.head == "code" else 0.0)
+        self.classes = nn.Linear(n_features, n_classes, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Give logits after the last step, (n, n_classes), from features (t, n, n_features)."""
+        with torch.autocast(features.device.type, enabled=False):
+            return self._read(self._integrate(features)[-1], len(features))
+
+    def forward_steps(self, features: Tensor) -> Tensor:
+        """Give logits after every step, (t, n, n_classes), from features (t, n, n_features)."""
+        with torch.autocast(features.device.type, enabled=False):
+            potentials = self._integrate(features)
+            return torch.stack([self._read(v, i + 1) for i, v in enumerate(potentials)])
+
+    def _integrate(self, features: Tensor) -> list[Tensor]:
+        currents = self.dropout(self.current(features))
+        potentials = [currents[0]]
+        for current in currents[1:]:
+            potentials.append(potentials[-1] + current)
+        return potentials
+
+    def _read(self, potential: Tensor, n_steps: int) -> Tensor:
+        logits: Tensor = self.classes(potential)
+        return logits / n_steps if self.logit_scale == "mean" else logits
