@@ -26,7 +26,7 @@ from numba.extending import intrinsic
 
 from evfer.events import RAW_DTYPE
 
-__all__ = ["fused_multiply_add", "simulate"]
+__all__ = ["crosses", "fused_multiply_add", "simulate", "slot_time", "whole_thresholds"]
 
 _EVENTS = numba.from_dtype(RAW_DTYPE)[::1]
 _BYTES = types.Array(types.uint8, 2, "C", readonly=True)
