@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -320,7 +320,7 @@ class Loader:
         rng = sample_rng(self.seed, self.fold, self.data.clip_ids[clip], epoch)
         return make_frames(self.data, clip, self.frames, self.augmentation, rng)
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
+    def epoch(self, epoch: int) -> Generator[Batch]:
         """Give the batches of an epoch.
 
         Args:

@@ -1,0 +1,386 @@
+"""Fit one fold, choose an epoch, test it once.
+
+Nothing here splits or stores results: clips to train and to test come in, a `FoldResult` goes
+out. Every epoch depends on the weights before it and on (seed, fold, epoch) alone, so a run that
+was killed and resumed from its checkpoint ends in the same numbers as one that was not, on the
+same machine with the same number of threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+from torch.nn import functional
+
+from evfer.errors import ConfigError
+from evfer.holdout import hold_out
+from evfer.loading import Loader
+from evfer.recipe import TrainParams
+from evfer.training.answers import Answers, answer
+from evfer.training.checkpoint import load_checkpoint, save_checkpoint
+from evfer.training.fold import Device, EpochRecord, FoldResult, FoldTask, TrainEvent
+from evfer.transforms import sample_rng
+
+__all__ = ["fit", "learning_rate"]
+
+
+def fit(
+    build_model: Callable[[], nn.Module],
+    task: FoldTask,
+    *,
+    device: Device = "auto",
+    checkpoint: Path | None = None,
+    checkpoint_every_s: float = 30.0,
+    loader_workers: int = 1,
+    progress: Callable[[TrainEvent], None] | None = None,
+) -> FoldResult:
+    """Train a network on a fold and test it.
+
+    Args:
+        build_model: makes the network, (n, t, c, h, w) frames to (n, classes) logits.
+        task: the fold.
+        device: where to train; "auto" takes a GPU if there is one.
+        checkpoint: file to resume from and to write the state to; None keeps none.
+        checkpoint_every_s: least time between two checkpoints; 0 writes one after each epoch.
+        loader_workers: threads that make batches ahead.
+        progress: called after each batch and each epoch; what it raises ends the training.
+
+    Returns:
+        The result. The test clips are read after training, unless the recipe says that they
+        choose the epoch.
+
+    Raises:
+        ConfigError: if the loss, a gradient or an answer is no longer finite, or a setting
+            cannot be used here.
+    """
+    with _reproducible(), _Run(build_model, task, device, loader_workers) as run:
+        run.restore(checkpoint)
+        saved = time.monotonic()
+        for epoch in range(len(run.curve), task.config.train.epochs):
+            run.train_epoch(epoch, progress)
+            run.validate(epoch)
+            run.record(epoch)
+            if checkpoint is not None and time.monotonic() - saved >= checkpoint_every_s:
+                run.save(checkpoint)
+                saved = time.monotonic()
+            if progress:
+                progress(run.event("epoch", epoch))
+        return run.test()
+
+
+class _Run:
+    """The state of one fold's training."""
+
+    def __init__(
+        self,
+        build_model: Callable[[], nn.Module],
+        task: FoldTask,
+        device: Device,
+        loader_workers: int,
+    ) -> None:
+        config, data = task.config, task.data
+        self.task, self.params = task, config.train
+        self.workers = loader_workers
+        train, self.chooser = task.train, None
+        if config.select.on == "inner_validation":
+            kept, held = hold_out(
+                [data.subjects[i] for i in train],
+                [int(data.labels[i]) for i in train],
+                config.select.share,
+                seed=task.seed,
+                fold=task.fold,
+            )
+            self.chooser = self._loader(tuple(train[i] for i in held))
+            train = tuple(train[i] for i in kept)
+        elif config.select.on == "best_test_epoch":
+            self.chooser = self._loader(task.test)
+        self.loader = self._loader(train, training=True)
+        self.accelerator = _accelerator(device, self.params.precision)
+        _seed(task, "weights")
+        module = build_model()
+        if self.params.channels_last:
+            module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        optimizer = _optimizer(module, self.params)
+        self.module, self.optimizer = self.accelerator.prepare(module, optimizer)
+        self.curve: list[EpochRecord] = []
+        self.seconds = 0.0
+        self.clock = _Clock(self.params.epochs * len(self.loader))
+        self.best: dict[str, Any] | None = None
+        self.step = 0
+        self.lr = self.loss = self.accuracy = 0.0
+        self.validation: float | None = None
+
+    def __enter__(self) -> _Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # drops the prepared objects, which the accelerator would otherwise keep alive
+        self.accelerator.free_memory()
+
+    def _loader(self, clips: tuple[int, ...], training: bool = False) -> Loader:
+        task = self.task
+        return Loader(
+            task.data,
+            clips,
+            task.config.frames,
+            self.params.batch_size,
+            training,
+            task.config.augmentation(),
+            task.seed,
+            task.fold,
+            self.workers,
+        )
+
+    def train_epoch(
+        self,
+        epoch: int,
+        progress: Callable[[TrainEvent], None] | None,
+    ) -> None:
+        """Pass over the training clips once."""
+        _seed(self.task, "dropout", epoch)
+        self.module.train()
+        self.step, self.validation = 0, None
+        loss_sum, right, seen = 0.0, 0, 0
+        with contextlib.closing(self.loader.epoch(epoch)) as batches:
+            for step, batch in enumerate(batches):
+                self.lr = learning_rate(self.params, epoch, step, len(self.loader))
+                for group in self.optimizer.param_groups:
+                    group["lr"] = self.lr
+                labels = batch.labels.to(self.accelerator.device)
+                logits = self._logits(batch.frames)
+                loss = functional.cross_entropy(
+                    logits, labels, label_smoothing=self.params.label_smoothing
+                )
+                self.accelerator.backward(loss)
+                norm = nn.utils.clip_grad_norm_(
+                    self.module.parameters(), self.params.clip_norm or math.inf
+                )
+                values = torch.stack([loss.detach(), norm.to(loss.device)]).tolist()
+                self._check_finite(epoch, step, *values)
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+                loss_sum += values[0] * len(labels)
+                right += int((logits.argmax(1) == labels).sum())
+                seen += len(labels)
+                self.loss, self.accuracy, self.step = loss_sum / seen, right / seen, step + 1
+                if progress:
+                    progress(self.event("step", epoch))
+
+    def _logits(self, frames: Tensor) -> Tensor:
+        logits: Tensor = self.module(frames.to(self.accelerator.device).float())
+        return logits.float()
+
+    def _check_finite(self, epoch: int, step: int, loss: float, norm: float) -> None:
+        if math.isfinite(loss) and math.isfinite(norm):
+            return
+        what = f"the gradient's length is {norm}" if math.isfinite(loss) else f"the loss is {loss}"
+        raise ConfigError(
+            f"{what} in fold {self.task.fold}, epoch {epoch + 1}, batch {step + 1}, "
+            f"at a learning rate of {self.lr:.3g}",
+            expected="a finite number",
+            hint='Lower train.lr, set train.clip_norm = 1.0, or train.precision = "no"',
+        )
+
+    def validate(self, epoch: int) -> None:
+        """Ask the clips that choose the epoch, and keep the weights if they are the best yet."""
+        if self.chooser is None:
+            return
+        answers = self._answer(self.chooser)
+        self.validation = answers.accuracy
+        # people held out are few, so equal accuracies are common and the loss decides; clips of
+        # the test choose as the published code does, the first of equals
+        gain = -answers.loss if self.task.config.select.on == "inner_validation" else 0.0
+        if self.best is None or (answers.accuracy, gain) > tuple(self.best["value"]):
+            self.best = {
+                "epoch": epoch + 1,
+                "value": [answers.accuracy, gain],
+                "weights": self._weights(),
+            }
+
+    def _answer(self, loader: Loader) -> Answers:
+        return answer(self.module, loader, self.accelerator.device)
+
+    def _weights(self) -> dict[str, Tensor]:
+        state = self.accelerator.unwrap_model(self.module).state_dict()
+        return {name: value.detach().cpu().clone() for name, value in state.items()}
+
+    def record(self, epoch: int) -> None:
+        """Add the epoch to the curve."""
+        seconds = self.clock.seconds()
+        spent = seconds - self.seconds
+        self.curve.append(
+            EpochRecord(epoch + 1, self.loss, self.accuracy, self.validation, self.lr, spent)
+        )
+        self.seconds = seconds
+
+    def event(self, kind: Literal["step", "epoch"], epoch: int) -> TrainEvent:
+        """Say how far training is."""
+        steps = len(self.loader)
+        return TrainEvent(
+            kind,
+            self.task.fold,
+            epoch + 1,
+            self.params.epochs,
+            self.step,
+            steps,
+            self.loss,
+            self.accuracy,
+            self.validation,
+            self.lr,
+            self.clock.seconds(),
+            self.clock.left(epoch * steps + self.step),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the state after an epoch, whole or not at all."""
+        state = {
+            "key": self.task.key,
+            "weights": self.accelerator.unwrap_model(self.module).state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best,
+            "seconds": self.seconds,
+            "curve": [list(vars(record).values()) for record in self.curve],
+        }
+        save_checkpoint(path, state)
+
+    def restore(self, path: Path | None) -> None:
+        """Take up the state of a checkpoint, if there is one of this task."""
+        state = load_checkpoint(path, self.task.key) if path else None
+        if state is None:
+            return
+        self.accelerator.unwrap_model(self.module).load_state_dict(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best, self.seconds = state["best"], state["seconds"]
+        self.curve = [EpochRecord(*values) for values in state["curve"]]
+        steps = len(self.loader)
+        self.clock = _Clock(self.params.epochs * steps, len(self.curve) * steps, self.seconds)
+
+    def test(self) -> FoldResult:
+        """Test the selected epoch."""
+        begun = time.monotonic()
+        loader = self._loader(self.task.test)
+        answers = self._answer(loader)
+        accuracy_last, selected, weights = answers.accuracy, len(self.curve), None
+        if self.best is not None and self.best["epoch"] != selected:
+            selected, weights = self.best["epoch"], self.best["weights"]
+            self.accelerator.unwrap_model(self.module).load_state_dict(weights)
+            answers = self._answer(loader)
+        return FoldResult(
+            answers,
+            selected,
+            accuracy_last,
+            tuple(self.curve),
+            len(self.loader.clips),
+            len(self.chooser.clips) if self.chooser else 0,
+            self.parameters,
+            self.seconds,
+            time.monotonic() - begun,
+            str(self.accelerator.device),
+            weights or self._weights(),
+        )
+
+
+class _Clock:
+    """Time spent and time left, over a resumption too.
+
+    Args:
+        total: batches of the whole training.
+        done: batches that were done before.
+        seconds: time that they took.
+    """
+
+    def __init__(self, total: int, done: int = 0, seconds: float = 0.0) -> None:
+        self._total, self._done, self._before = total, done, seconds
+        self._begun = time.monotonic()
+
+    def seconds(self) -> float:
+        """Give the time spent."""
+        return self._before + time.monotonic() - self._begun
+
+    def left(self, done: int) -> float:
+        """Estimate the time left after some batches, from the pace since the resumption."""
+        pace = (time.monotonic() - self._begun) / max(done - self._done, 1)
+        return pace * (self._total - done)
+
+
+def learning_rate(params: TrainParams, epoch: int, step: int, steps: int) -> float:
+    """Give the learning rate of a batch.
+
+    Args:
+        params: the schedule.
+        epoch: number of the epoch, from 0.
+        step: number of the batch in the epoch, from 0.
+        steps: batches an epoch.
+
+    Source:
+        Loshchilov and Hutter, SGDR, ICLR 2017, equation 5 (one cosine, no restart); deviates:
+        "cosine_steps" counts batches and warms up linearly.
+    """
+    if params.schedule == "constant":
+        return params.lr
+    if params.schedule == "cosine":
+        return params.lr * (1 + math.cos(math.pi * epoch / params.epochs)) / 2
+    place, total = epoch * steps + step, params.epochs * steps
+    rise = round(params.warmup * total)
+    if place < rise:
+        return params.lr * (place + 1) / rise
+    return params.lr * (1 + math.cos(math.pi * (place - rise) / (total - rise))) / 2
+
+
+def _optimizer(module: nn.Module, params: TrainParams) -> torch.optim.Optimizer:
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    groups = [{"params": parameters, "weight_decay": params.weight_decay}]
+    if not params.decay_norm:
+        # normalisation and biases are the parameters with one axis
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": params.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+    if params.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=params.lr)
+    return torch.optim.SGD(groups, lr=params.lr, momentum=params.momentum)
+
+
+def _seed(task: FoldTask, purpose: str, epoch: int = 0) -> None:
+    # initial weights and dropout can only be drawn from torch's own generator; `_reproducible`
+    # gives it back as it was
+    rng = sample_rng(task.seed, task.fold, f"*{purpose}*", epoch)
+    torch.manual_seed(int(rng.integers(2**63)))
+
+
+@contextlib.contextmanager
+def _reproducible() -> Iterator[None]:
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with (
+        torch.random.fork_rng(devices=devices),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
+    ):
+        yield
+
+
+def _accelerator(device: Device, precision: str) -> Accelerator:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            'device "cuda"',
+            expected="a CUDA device that this PyTorch can use",
+            hint="evfer doctor says what is missing; --device auto takes what there is",
+        )
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f'device "{device}"', expected="auto, cpu or cuda")
+    wanted = {"cpu": device == "cpu", "mixed_precision": precision}
+    try:
+        return Accelerator(**wanted)
+    except ValueError:
+        # its settings are one for the whole process; another recipe needs a fresh start
+        AcceleratorState._reset_state(reset_partial_state=True)
+        return Accelerator(**wanted)

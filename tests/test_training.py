@@ -1,0 +1,438 @@
+"""Training: it learns, repeats itself, resumes, stops when it must, and keeps the test apart."""
+
+import dataclasses
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from learning import SENSOR, SmallNet, make_config, make_set
+from torch import nn
+
+from evfer.errors import ConfigError, EventsError
+from evfer.holdout import hold_out
+from evfer.models import create
+from evfer.recipe import TrainParams
+from evfer.training import FoldTask, fit, learning_rate
+from evfer.training.checkpoint import load_checkpoint, save_checkpoint
+
+TRAIN, TEST = tuple(range(36)), tuple(range(36, 48))  # six people and two others
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_set()
+
+
+def task(data, *, seed=0, fold=0, key="key", **sections):
+    return FoldTask(data, TRAIN, TEST, make_config(**sections), fold, seed, key)
+
+
+def build(n_steps=3):
+    return SmallNet(3, n_steps)
+
+
+def same(a, b):
+    """Say whether two results agree in every bit but the seconds."""
+    timeless = [
+        [dataclasses.replace(record, seconds=0.0) for record in result.curve] for result in (a, b)
+    ]
+    return (
+        timeless[0] == timeless[1]
+        and a.selected_epoch == b.selected_epoch
+        and a.accuracy_last == b.accuracy_last
+        and np.array_equal(a.answers.predictions, b.answers.predictions)
+        and np.array_equal(a.answers.confidences, b.answers.confidences)
+        and all(torch.equal(a.weights[name], b.weights[name]) for name in a.weights)
+    )
+
+
+def test_it_learns_people_it_has_not_seen(data):
+    events = []
+    found = fit(build, task(data, train={"epochs": 10}), progress=events.append)
+    assert found.answers.accuracy >= 0.8
+    assert found.selected_epoch == 10
+    assert found.answers.labels.tolist() == data.labels[list(TEST)].tolist()
+    assert ((found.answers.confidences > 1 / 3) & (found.answers.confidences <= 1)).all()
+    assert [record.epoch for record in found.curve] == list(range(1, 11))
+    assert found.curve[-1].train_loss < found.curve[0].train_loss / 2
+    assert found.parameters == 3 * 2 * 9 * 8 + 16 + 16 * 8 * 3 + 3
+    assert (found.n_train, found.n_validation) == (36, 0)
+    assert found.device == "cpu" or torch.cuda.is_available()
+    # 36 clips in batches of 8 are 5 batches
+    assert [event.kind for event in events] == (["step"] * 5 + ["epoch"]) * 10
+    assert [event.step for event in events[:6]] == [1, 2, 3, 4, 5, 5]
+    times = [event.seconds for event in events]
+    assert times == sorted(times)
+    assert events[-1].seconds_left == 0
+    assert events[0].seconds_left > 0
+    assert found.train_seconds == pytest.approx(sum(r.seconds for r in found.curve))
+
+
+def test_the_same_seed_gives_the_same_result_whatever_the_workers(data):
+    first = fit(build, task(data), loader_workers=0)
+    assert same(first, fit(build, task(data), loader_workers=3))
+    assert not same(first, fit(build, task(data, seed=1)))
+    assert not same(first, fit(build, task(data, fold=1)))
+
+
+def test_the_callers_generator_is_left_alone(data):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fit(build, task(data, train={"epochs": 1}))
+    assert torch.equal(torch.rand(3), expected)
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_at(epoch, step=None):
+    def progress(event):
+        if event.epoch == epoch and event.step == (step or event.steps):
+            raise Killed
+
+    return progress
+
+
+@pytest.mark.parametrize("on", ["last", "inner_validation", "best_test_epoch"])
+def test_a_killed_run_resumes_to_the_same_numbers(data, tmp_path, on):
+    job = task(data, select={"on": on})
+    path = tmp_path / "state.pt"
+    with pytest.raises(Killed):  # in the middle of the fourth epoch
+        fit(build, job, checkpoint=path, checkpoint_every_s=0, progress=kill_at(4, 2))
+    seen = []
+    found = fit(build, job, checkpoint=path, checkpoint_every_s=0, progress=seen.append)
+    assert seen[0].epoch == 4
+    assert seen[0].step == 1
+    assert same(found, fit(build, job))
+    # a run whose last epoch was saved only has to be tested again
+    seen.clear()
+    assert same(fit(build, job, checkpoint=path, progress=seen.append), found)
+    assert not seen
+
+
+def test_the_process_may_be_killed_at_any_time(data, tmp_path):
+    """A real SIGKILL, in the middle of a batch or of writing a checkpoint."""
+    path = tmp_path / "state.pt"
+    script = (
+        "import torch; torch.set_num_threads(1)\n"
+        "from pathlib import Path\n"
+        "from test_training import *\n"
+        f"fit(build, task(make_set(), train={{'epochs': 4000}}), checkpoint=Path({str(path)!r}),"
+        " checkpoint_every_s=0)\n"
+    )
+    here = Path(__file__).parent
+    child = subprocess.Popen([sys.executable, "-c", script], cwd=here.parent, env=_paths(here))
+    try:
+        deadline = time.monotonic() + 60
+        while not path.exists() and time.monotonic() < deadline and child.poll() is None:
+            time.sleep(0.01)
+        time.sleep(0.3)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    state = load_checkpoint(path, "key")
+    assert state is not None
+    assert 0 < len(state["curve"]) < 4000
+    assert not [p for p in tmp_path.iterdir() if p.name != "state.pt" and ".part" not in p.name]
+
+
+def _paths(here):
+    import os
+
+    return {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
+
+
+def test_checkpoints_of_others_and_damaged_ones_are_passed_over(data, tmp_path):
+    path = tmp_path / "state.pt"
+    job = task(data, train={"epochs": 2})
+    expected = fit(build, job)
+    fit(build, dataclasses.replace(job, key="other"), checkpoint=path, checkpoint_every_s=0)
+    assert load_checkpoint(path, "other") is not None
+    assert load_checkpoint(path, "key") is None
+    assert same(fit(build, job, checkpoint=path), expected)
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"no checkpoint at all"):
+        path.write_bytes(damaged)
+        assert same(fit(build, job, checkpoint=path), expected)
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "owned",))
+
+    path = tmp_path / "state.pt"
+    torch.save({"key": "key", "evil": Evil()}, path)
+    assert load_checkpoint(path, "key") is None
+    assert not (tmp_path / "owned").exists()
+    save_checkpoint(path, {"key": "key", "x": torch.ones(2)})
+    assert load_checkpoint(path, "key")["x"].sum() == 2
+
+
+def test_checkpoints_keep_their_distance(data, tmp_path):
+    path = tmp_path / "state.pt"
+    fit(build, task(data), checkpoint=path, checkpoint_every_s=3600)
+    assert not path.exists()
+
+
+def poison(data, clips):
+    """Move some clips' events off the sensor, so that whoever reads them gets an error."""
+    x = data.x.copy()
+    for clip in clips:
+        x[data.span(clip)] = SENSOR.width + 1
+    return dataclasses.replace(data, x=x)
+
+
+@pytest.mark.parametrize("on", ["last", "inner_validation"])
+def test_the_test_is_not_read_before_training_is_over(data, on):
+    events = []
+    job = task(poison(data, TEST), select={"on": on})
+    with pytest.raises(EventsError, match="at x = 33"):
+        fit(build, job, progress=events.append)
+    assert events[-1].epoch == 6
+    assert events[-1].kind == "epoch"
+
+
+def test_choosing_on_the_test_reads_it_from_the_first_epoch_on(data):
+    events = []
+    job = task(poison(data, TEST), select={"on": "best_test_epoch"})
+    with pytest.raises(EventsError, match="at x = 33"):
+        fit(build, job, progress=events.append)
+    assert {event.epoch for event in events} == {1}
+
+
+def test_training_reads_the_training_clips_alone(data):
+    kept, held = hold_out(
+        [data.subjects[i] for i in TRAIN], data.labels[list(TRAIN)], 0.2, seed=0, fold=0
+    )
+    everyone_else = sorted(set(range(48)) - {TRAIN[i] for i in kept})
+    assert {TRAIN[i] for i in held} < set(everyone_else)
+    events = []
+    job = task(poison(data, everyone_else), select={"on": "inner_validation"})
+    with pytest.raises(EventsError):
+        fit(build, job, progress=events.append)
+    assert [event.kind for event in events] == ["step"] * len(events)
+    assert events[-1].step == events[-1].steps  # the first to read them is the validation
+
+
+def test_the_epoch_that_people_held_out_like_best_is_tested(data):
+    job = task(data, select={"on": "inner_validation"}, train={"lr": 0.05, "epochs": 8})
+    found = fit(build, job)
+    accuracies = [record.validation_accuracy for record in found.curve]
+    assert accuracies[found.selected_epoch - 1] == max(accuracies)
+    assert (found.n_train, found.n_validation) == (30, 6)
+    # the weights are those of that epoch: training stopped there would end in them
+    constant = {"schedule": "constant", "lr": 0.05}
+    long = fit(build, task(data, select={"on": "inner_validation"}, train=constant | {"epochs": 8}))
+    short = fit(
+        build,
+        task(
+            data,
+            select={"on": "inner_validation"},
+            train=constant | {"epochs": long.selected_epoch},
+        ),
+    )
+    assert all(torch.equal(short.weights[name], long.weights[name]) for name in long.weights)
+    assert short.accuracy_last == short.answers.accuracy == long.answers.accuracy
+
+
+def test_choosing_on_the_test_takes_the_first_best_epoch(data):
+    found = fit(build, task(data, select={"on": "best_test_epoch"}, train={"lr": 0.05}))
+    accuracies = [record.validation_accuracy for record in found.curve]
+    assert found.answers.accuracy == max(accuracies)
+    assert found.selected_epoch == 1 + accuracies.index(max(accuracies))
+    assert found.accuracy_last == accuracies[-1]
+
+
+def test_a_loss_that_is_no_number_stops_the_run(data):
+    class Bad(SmallNet):
+        def forward(self, frames):
+            self.calls = getattr(self, "calls", 0) + 1
+            return super().forward(frames) * (math.inf if self.calls == 8 else 1)
+
+    with pytest.raises(ConfigError, match=r"the loss is nan in fold 0, epoch 2, batch 3") as error:
+        fit(lambda: Bad(3, 3), task(data))
+    assert "train.lr" in error.value.hint
+
+
+def test_a_gradient_that_is_no_number_stops_the_run(data):
+    class Root(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.gain = SmallNet(3, 3), nn.Parameter(torch.zeros(()))
+
+        def forward(self, frames):
+            return self.inner(frames) + self.gain.sqrt()  # slope at 0 is infinite
+
+    with pytest.raises(ConfigError, match=r"the gradient's length is (nan|inf) in fold 0, epoch 1"):
+        fit(Root, task(data))
+
+
+def test_answers_that_are_no_numbers_stop_the_run(data):
+    class Bad(SmallNet):
+        def forward(self, frames):
+            logits = super().forward(frames)
+            return logits if self.training else logits * math.nan
+
+    with pytest.raises(ConfigError, match="answers are no longer finite"):
+        fit(lambda: Bad(3, 3), task(data, train={"epochs": 1}))
+
+
+def test_a_wild_learning_rate_is_named(data):
+    wild = {"optimizer": "sgd", "lr": 1e25, "momentum": 0.0, "schedule": "constant"}
+    with pytest.raises(ConfigError, match=r"at a learning rate of 1e\+25"):
+        fit(build, task(data, train=wild))
+
+
+def test_gradients_are_clipped_and_decay_spares_norms(data):
+    """One step of plain SGD moves the weights by lr times the clipped gradient."""
+
+    def first_step(**train):
+        settings_ = {
+            "epochs": 1, "batch_size": 36, "optimizer": "sgd", "lr": 1.0, "momentum": 0.0,
+            "weight_decay": 0.0, "schedule": "constant",
+        }  # fmt: skip
+        start = {}
+
+        def remember():
+            net = build()
+            start.update({k: v.detach().clone() for k, v in net.named_parameters()})
+            return net
+
+        found = fit(remember, task(data, train=settings_ | train))
+        return {k: found.weights[k] - v for k, v in start.items()}, start
+
+    free, start = first_step()
+    clipped, _ = first_step(clip_norm=0.1)
+    length = math.sqrt(sum(float((v**2).sum()) for v in clipped.values()))
+    assert length == pytest.approx(0.1, rel=1e-3)
+    ratios = {k: float(clipped[k].norm() / free[k].norm()) for k in free if k != "layers.5.bias"}
+    assert max(ratios.values()) == pytest.approx(min(ratios.values()), rel=1e-3)
+    decayed, _ = first_step(weight_decay=0.5)
+    spared, _ = first_step(weight_decay=0.5, decay_norm=False)
+    norm, conv = "layers.1.weight", "layers.0.weight"
+    torch.testing.assert_close(decayed[norm], free[norm] - 0.5 * start[norm])
+    torch.testing.assert_close(spared[norm], free[norm])
+    torch.testing.assert_close(spared[conv], free[conv] - 0.5 * start[conv], rtol=1e-4, atol=1e-6)
+
+
+def test_label_smoothing_lifts_the_least_loss(data):
+    plain, smooth = (
+        fit(build, task(data, train={"epochs": 12, "label_smoothing": s})).curve[-1].train_loss
+        for s in (0.0, 0.3)
+    )
+    assert smooth > plain + 0.3
+
+
+def test_precisions_follow_one_another_in_one_process(data):
+    results = [fit(build, task(data, train={"precision": p})) for p in ("no", "bf16", "no")]
+    assert same(results[0], results[2])
+    assert not same(results[0], results[1])
+    assert all(result.weights["layers.0.weight"].dtype == torch.float32 for result in results)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_named(data):
+    with pytest.raises(ConfigError, match='device "cuda"'):
+        fit(build, task(data), device="cuda")
+    with pytest.raises(ConfigError, match='device "tpu"'):
+        fit(build, task(data), device="tpu")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_it_learns_on_a_gpu(data):
+    found = fit(build, task(data, train={"epochs": 10, "precision": "bf16"}), device="cuda")
+    assert found.device.startswith("cuda")
+    assert found.answers.accuracy >= 0.8
+    assert all(value.device.type == "cpu" for value in found.weights.values())
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("spiking-fer", {"head": "linear", "logit_scale": "mean", "zero_init_gamma": False}),
+        ("resnet18", {}),
+    ],
+)
+def test_the_real_networks_train(data, model, options):
+    job = task(data, frames={"size": 24, "n_steps": 2}, train={"epochs": 1, "precision": "bf16"})
+    found = fit(lambda: create(model, 3, 2, **options), job)
+    assert math.isfinite(found.curve[0].train_loss)
+    assert found.parameters > 11_000_000
+
+
+def test_the_published_schedule_is_torchs_cosine_annealing():
+    params = TrainParams(epochs=7, lr=0.005)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.005)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=7)
+    for epoch in range(7):
+        assert learning_rate(params, epoch, 3, 9) == pytest.approx(cosine.get_last_lr()[0])
+        optimizer.step()
+        cosine.step()
+
+
+@given(st.integers(1, 30), st.integers(1, 20), st.floats(0, 0.9))
+@settings(max_examples=60, deadline=None)
+def test_warm_up_rises_to_the_rate_and_the_cosine_falls_from_it(epochs, steps, warmup):
+    params = TrainParams(epochs=epochs, lr=0.2, schedule="cosine_steps", warmup=warmup)
+    rates = [learning_rate(params, e, s, steps) for e in range(epochs) for s in range(steps)]
+    rise = round(warmup * epochs * steps)
+    assert (np.diff(rates[:rise]) > 0).all()
+    assert (np.diff(rates[rise:]) < 0).all()
+    assert max(rates) == pytest.approx(0.2)
+    assert min(rates) > 0
+    assert {learning_rate(TrainParams(schedule="constant"), e, 0, 5) for e in range(3)} == {0.005}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), min_size=2, max_size=60),
+    st.floats(0.05, 0.9),
+    st.integers(0, 5),
+)
+@settings(max_examples=80, deadline=None)
+def test_people_held_out_are_not_trained_on(clips, share, seed):
+    subjects = [f"S{s}" for s, _ in clips]
+    labels = [label for _, label in clips]
+    people = len(set(subjects))
+    if people < 2:
+        with pytest.raises(ConfigError, match="1 training subject"):
+            hold_out(subjects, labels, share, seed=seed, fold=0)
+        return
+    kept, held = hold_out(subjects, labels, share, seed=seed, fold=0)
+    assert sorted((*kept, *held)) == list(range(len(clips)))
+    assert not {subjects[i] for i in kept} & {subjects[i] for i in held}
+    number = len({subjects[i] for i in held})
+    assert number == min(max(1, round(share * people)), people - 1)
+    assert hold_out(subjects, labels, share, seed=seed, fold=0) == (kept, held)
+
+
+def test_people_held_out_show_every_class_if_they_can():
+    # of ten people, half show class 0 and half class 1: two held out should be one of each
+    subjects = [f"S{s}" for s in range(10) for _ in range(4)]
+    labels = [s % 2 for s in range(10) for _ in range(4)]
+    for seed in range(10):
+        _, held = hold_out(subjects, labels, 0.2, seed=seed, fold=0)
+        assert sorted(labels[i] for i in held) == [0] * 4 + [1] * 4
+    assert len({hold_out(subjects, labels, 0.2, seed=s, fold=0)[1] for s in range(10)}) > 3
+    assert len({hold_out(subjects, labels, 0.2, seed=0, fold=f)[1] for f in range(10)}) > 3
+    with pytest.raises(ConfigError, match=r"select\.share"):
+        hold_out(subjects, labels, 1.0, seed=0, fold=0)
