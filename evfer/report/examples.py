@@ -1,0 +1,238 @@
+"""Example clips: what the camera saw and what the models said, right and wrong."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from evfer import index, store
+from evfer.errors import EvferError
+from evfer.pictures import (
+    DARK,
+    accumulate,
+    event_picture,
+    event_rates,
+    show_frame,
+    time_windows,
+)
+from evfer.report.results import Run
+from evfer.report.rows import Prediction
+from evfer.report.summary import Arena, Group
+
+__all__ = ["Answer", "Example", "Examples", "FrameLookup", "choose_examples", "collect"]
+
+N_STEPS = 24
+"""Pictures in an example's film."""
+
+FrameLookup = Callable[[str, str], tuple[NDArray[np.generic], NDArray[np.float64]] | None]
+"""From a set's name and a clip's to aligned grey frames (n, h, w) and their times in seconds."""
+
+_SIDE = 200
+"""Widest film in pixels; larger sensors are made smaller to keep the page light."""
+_MOST = 12
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one model said about a clip."""
+
+    model: str
+    prediction: str
+    right: bool
+    confidence: float | None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One clip as the page shows it.
+
+    Attributes:
+        events: `data:` address of a strip of `N_STEPS` event pictures side by side.
+        frames: the same of source frames, or empty.
+        on, off: outlines of the rate curve, as points of a 100 x 40 drawing.
+        peak: the step with the most events, which still pictures show.
+    """
+
+    clip_id: str
+    set_name: str
+    label: str
+    answers: tuple[Answer, ...]
+    fold: int | None
+    events: str
+    frames: str
+    aspect: float
+    on: str
+    off: str
+    peak: int
+    n_events: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Clips to show, and in words why there are not more."""
+
+    shown: tuple[Example, ...]
+    note: str = ""
+
+
+def choose_examples(arena: Arena) -> list[str]:
+    """Choose clips by name: of each model the surest right and the surest wrong answer."""
+    chosen: dict[str, None] = {}
+    for right in (True, False):
+        for group in arena.groups:
+            said = [item for item in group.predictions if item.right == right]
+            best = max(said, key=lambda item: (item.confidence or 0.0, item.clip_id), default=None)
+            if best is not None:
+                chosen[best.clip_id] = None
+    return list(chosen)
+
+
+def collect(
+    arenas: Sequence[Arena],
+    runs: Mapping[str, Run],
+    data: Path | None,
+    frames: FrameLookup | None,
+) -> Examples:
+    """Find the recordings of the chosen clips and make their films.
+
+    Args:
+        arenas: what was tested.
+        runs: for the data folders that the runs read.
+        data: the data folder, if the caller knows it.
+        frames: gives the source frames of a clip, where there are any.
+
+    Returns:
+        The films; a recording that is not there is told about and is no error.
+    """
+    wanted = [(arena, clip_id) for arena in arenas for clip_id in choose_examples(arena)]
+    if not wanted:
+        return Examples((), "The rows hold no predictions, so there is no clip to show.")
+    shown: list[Example] = []
+    missing: list[str] = []
+    for arena, clip_id in wanted[:_MOST]:
+        found = _find(arena, clip_id, runs, data)
+        if isinstance(found, str):
+            missing.append(found)
+            continue
+        try:
+            beside = frames(arena.set_name, clip_id) if frames else None
+        except EvferError as error:
+            missing.append(str(error))
+            beside = None
+        shown.append(_example(arena, clip_id, found, beside))
+    note = ""
+    if missing:
+        what = "clips cannot be shown in full"
+        note = f"{len(missing)} of {len(wanted[:_MOST])} {what}: {missing[0]}"
+    return Examples(tuple(shown), note)
+
+
+def _find(
+    arena: Arena, clip_id: str, runs: Mapping[str, Run], data: Path | None
+) -> store.Recording | str:
+    """Give a clip's recording, or in words why not."""
+    names = dict.fromkeys(row.run for group in arena.groups for row in group.rows)
+    stated = [runs[name].data for name in names if name in runs]
+    folders = [data] if data is not None else [folder for folder in stated if folder]
+    if not folders:
+        return "the runs do not say where the recordings lie; name the data folder with --data."
+    reason = ""
+    for folder in folders:
+        try:
+            there = index.find_set(folder, arena.set_name)
+            entries = {entry.clip_id: entry for entry in index.read_index(there)}
+            if clip_id in entries:
+                return store.read(there / entries[clip_id].path)
+            reason = f"{clip_id} is not in {there}."
+        except EvferError as error:
+            reason = str(error)
+    return reason
+
+
+def _example(
+    arena: Arena,
+    clip_id: str,
+    recording: store.Recording,
+    beside: tuple[NDArray[np.generic], NDArray[np.float64]] | None,
+) -> Example:
+    events, size = recording.events, recording.sensor_size
+    last = int(events["t"][-1]) + 1 if len(events) else 1
+    stated = recording.attributes.get("duration_us")
+    duration_us = max(last, stated if isinstance(stated, int) else 1)
+    windows = time_windows(duration_us, N_STEPS)
+    pictures = [event_picture(accumulate(events, size, *window), DARK) for window in windows]
+    moments = [(start + end) / 2e6 for start, end in windows]
+    rates = event_rates(events, duration_us, 96)
+    label, fold, answers = _answers(arena.groups, clip_id)
+    shown = [show_frame(*beside, moment) for moment in moments] if beside else []
+    return Example(
+        clip_id=clip_id,
+        set_name=arena.set_name,
+        label=label,
+        answers=answers,
+        fold=fold,
+        events=_strip(pictures, "PNG"),
+        frames=_strip(shown, "JPEG") if shown else "",
+        aspect=size.width / size.height,
+        on=_outline(rates[1], float(rates.max()), -1),
+        off=_outline(rates[0], float(rates.max()), 1),
+        peak=int(event_rates(events, duration_us, N_STEPS).sum(axis=0).argmax()),
+        n_events=len(events),
+        seconds=duration_us / 1e6,
+    )
+
+
+def _answers(groups: Sequence[Group], clip_id: str) -> tuple[str, int | None, tuple[Answer, ...]]:
+    label, fold, answers = "", None, []
+    for group in groups:
+        # the first test of the clip stands for the model; others differ by seed or fold
+        tests = [(row, s) for row in group.rows for s in row.predictions if s.clip_id == clip_id]
+        if not tests:
+            continue
+        row, said = tests[0]
+        label, fold = row.classes[said.label], row.fold
+        answers.append(_answer(group, row.classes, said))
+    return label, fold, tuple(answers)
+
+
+def _answer(group: Group, classes: Sequence[str], said: Prediction) -> Answer:
+    return Answer(group.name, classes[said.prediction], said.right, said.confidence)
+
+
+def _strip(pictures: Sequence[NDArray[np.uint8]], kind: str) -> str:
+    images = [Image.fromarray(picture) for picture in pictures]
+    width, height = images[0].size
+    if width > _SIDE:
+        height = max(1, round(height * _SIDE / width))
+        width = _SIDE
+        images = [image.resize((width, height), Image.Resampling.BOX) for image in images]
+    strip = Image.new(images[0].mode, (width * len(images), height))
+    for place, image in enumerate(images):
+        strip.paste(image, (place * width, 0))
+    buffer = io.BytesIO()
+    if kind == "PNG":
+        # few colours: a pixel is ground, or one of two colours in some steps
+        strip.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+            buffer, "PNG", optimize=True
+        )
+    else:
+        strip.save(buffer, "JPEG", quality=82)
+    text = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f"data:image/{kind.lower()};base64,{text}"
+
+
+def _outline(rates: NDArray[np.float64], highest: float, sign: int) -> str:
+    steps = np.linspace(0, 100, len(rates) + 1)
+    heights = 20 + sign * 19 * rates / max(highest, 1e-9)
+    corners = [f"{steps[0]:.1f},20"]
+    for left, right, y in zip(steps[:-1], steps[1:], heights, strict=True):
+        corners += [f"{left:.1f},{y:.1f}", f"{right:.1f},{y:.1f}"]
+    return " ".join([*corners, "100,20"])

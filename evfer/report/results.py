@@ -1,0 +1,132 @@
+"""A results folder: runs, their rows, and how they were started."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evfer import config
+from evfer.errors import ConfigError, DataError
+from evfer.pictures.drawing import shorten
+from evfer.report.rows import FoldRow, read_rows
+
+__all__ = ["Results", "Run", "read_results"]
+
+_LONGEST_TEXT = 20_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one run was started; empty where its `run.toml` does not say.
+
+    Args:
+        name: the run's folder.
+        command: the command line that repeats it.
+        data: the data folder that it read.
+        settings: the text of its `run.toml`.
+    """
+
+    name: str
+    command: str = ""
+    data: Path | None = None
+    settings: str = ""
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that a results folder says.
+
+    Args:
+        rows: one for each run, set, model, protocol, recipe, seed and fold; the last one written.
+        runs: by name.
+        problems: what could not be used, in words.
+    """
+
+    rows: tuple[FoldRow, ...]
+    runs: Mapping[str, Run] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+def read_results(folder: Path) -> Results:
+    """Read a run's folder, or a folder of runs.
+
+    Raises:
+        DataError: if there are no rows to read.
+    """
+    folder = Path(folder)
+    paths = [folder / "rows.jsonl"] if (folder / "rows.jsonl").is_file() else []
+    if not paths:
+        # a study nests its runs one level deeper
+        paths = sorted({*folder.glob("*/rows.jsonl"), *folder.glob("*/*/rows.jsonl")})
+    if not paths:
+        raise DataError(
+            f"{folder}: {'no rows.jsonl' if folder.is_dir() else 'no such folder'}",
+            expected="a run's folder with a rows.jsonl, or a folder of such runs",
+            hint="Run evfer bench first",
+        )
+    rows: list[FoldRow] = []
+    problems: list[str] = []
+    runs: dict[str, Run] = {}
+    for path in paths:
+        name = path.parent.resolve().name
+        if path.parent != folder:
+            name = path.parent.relative_to(folder).as_posix()
+        name = shorten(name, 200)
+        try:
+            found, complaints = read_rows(path, name)
+        except OSError as error:
+            problems.append(f"run {name}: {error.strerror}; it is left out.")
+            continue
+        run, complaint = _read_run(path.parent / "run.toml", name)
+        runs[name] = run
+        for row in found:
+            runs.setdefault(row.run, run)
+        rows += found
+        problems += complaints + complaint
+    if not rows:
+        said = f" ({problems[0].rstrip('.')})" if problems else ""
+        raise DataError(
+            f"{folder}: no fold has ended yet{said}",
+            expected="at least one whole line in a rows.jsonl",
+            hint="Run evfer bench, or wait until its first fold ends",
+        )
+    kept, repeated = _keep_last(rows)
+    if repeated:
+        problems.append(
+            f"{repeated} rows stand for a fold that a later row repeats; the later ones count."
+        )
+    return Results(tuple(kept), runs, tuple(problems))
+
+
+def _keep_last(rows: list[FoldRow]) -> tuple[list[FoldRow], int]:
+    last: dict[Any, FoldRow] = {}
+    for index, row in enumerate(rows):
+        # rows that do not say which fold they are cannot repeat one another
+        which: Any = (row.fold, row.seed) if row.fold is not None else index
+        key = (row.run, row.set_name, row.model, row.protocol, row.recipe_sha256, which)
+        last.pop(key, None)
+        last[key] = row
+    return list(last.values()), len(rows) - len(last)
+
+
+def _read_run(path: Path, name: str) -> tuple[Run, list[str]]:
+    if not path.is_file():
+        return Run(name), []
+    try:
+        found = config.read_toml(path)
+        text = path.read_text(encoding="utf-8")
+    except (ConfigError, OSError) as error:
+        return Run(name), [f"run {name}: its run.toml cannot be read ({error})"]
+    command = found.get("command", "")
+    if isinstance(command, list):
+        command = shlex.join(str(word) for word in command)
+    data = found.get("data")
+    return Run(
+        name,
+        shorten(str(command), 2000),
+        Path(data) if isinstance(data, str) and data else None,
+        text[:_LONGEST_TEXT],
+    ), []

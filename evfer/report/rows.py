@@ -1,0 +1,345 @@
+"""Result rows as they lie on disk, read with patience.
+
+Rows may come from an older or newer evfer, from a run that was killed, or from someone else: a
+field that is missing or makes no sense is left out and told about, and never stops the report.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evfer.pictures.drawing import shorten
+
+__all__ = ["Epoch", "FoldRow", "Leak", "Prediction", "parse_row", "read_rows"]
+
+_KNOWN_FORMAT = 1
+_LONGEST_NAME = 200
+_MOST_CLASSES = 1000
+"""A class index beyond this is damage, and would ask for a matrix that fills the memory."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model said about one test clip; classes are indices, `confidence` 0 to 1."""
+
+    clip_id: str
+    subject: str
+    label: int
+    prediction: int
+    confidence: float | None
+
+    @property
+    def right(self) -> bool:
+        """Whether the model named the true class."""
+        return self.label == self.prediction
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch of training; None where the row does not say."""
+
+    epoch: int
+    train_loss: float | None
+    train_accuracy: float | None
+    validation_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What slipped from training into testing: shares from 0 to 1, None where not said."""
+
+    subject_overlap: float | None = None
+    never_tested: float | None = None
+    multiply_tested: float | None = None
+    test_chose: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class FoldRow:
+    """One fold's result; texts are empty and numbers None where the row does not say.
+
+    Attributes:
+        confusion: counts, rows true, columns predicted; empty where not known.
+        problems: what in this row could not be used, in words.
+    """
+
+    run: str
+    place: str
+    dataset: str
+    set_name: str
+    model: str
+    recipe: str
+    recipe_sha256: str
+    protocol: str
+    folds_sha256: str
+    data_fingerprint: str
+    selected_on: str
+    device: str
+    precision: str
+    fold: int | None
+    n_folds: int | None
+    seed: int | None
+    selected_epoch: int | None
+    epochs: int | None
+    n_train: int | None
+    n_test: int | None
+    parameters: int | None
+    accuracy: float | None
+    uar: float | None
+    macro_f1: float | None
+    chance: float | None
+    majority: float | None
+    collapsed: bool | None
+    train_seconds: float | None
+    test_seconds: float | None
+    classes: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    predictions: tuple[Prediction, ...] = ()
+    curve: tuple[Epoch, ...] = ()
+    leak: Leak = Leak()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+def read_rows(path: Path, run: str) -> tuple[list[FoldRow], list[str]]:
+    """Read a run's rows.
+
+    Args:
+        path: a `rows.jsonl`.
+        run: the run's name, for rows that do not name it and for messages.
+
+    Returns:
+        The rows, and what could not be used, in words.
+    """
+    rows: list[FoldRow] = []
+    problems: list[str] = []
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        place = f"run {run}, line {number}"
+        try:
+            found = json.loads(line.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            # a line end is written with its line, so a last line without one was cut
+            cut = number == len(lines)
+            what = "the last line is cut short" if cut else f"not JSON ({error})"
+            problems.append(f"{place}: {what}; it is left out.")
+            continue
+        if not isinstance(found, dict):
+            problems.append(f"{place}: not a result row; it is left out.")
+            continue
+        row = parse_row(found, run, place)
+        rows.append(row)
+        problems += [f"{place}: {problem}" for problem in row.problems]
+    return rows, problems
+
+
+def parse_row(found: Mapping[str, Any], run: str, place: str) -> FoldRow:
+    """Make a row of what a line of `rows.jsonl` holds; nothing in it is an error."""
+    problems: list[str] = []
+    values = _Values(found, problems)
+    version = found.get("format")
+    if isinstance(version, int) and version > _KNOWN_FORMAT:
+        problems.append(f"it has format {version}, newer than this evfer knows.")
+    classes = tuple(_text(name) for name in values.items("classes"))
+    confusion = _confusion(found.get("confusion"), problems)
+    predictions = tuple(_predictions(values.items("predictions"), problems))
+    n_classes = max(
+        [len(classes), len(confusion)]
+        + [max(said.label, said.prediction) + 1 for said in predictions]
+    )
+    classes += tuple(f"class {index}" for index in range(len(classes), n_classes))
+    accuracy = values.number("accuracy")
+    if not confusion and predictions:
+        confusion = _count(predictions, n_classes)
+    if confusion:
+        confusion = _widen(confusion, n_classes)
+    problems += _disagreements(accuracy, confusion, predictions)
+    return FoldRow(
+        run=values.text("run") or run,
+        place=place,
+        dataset=values.text("dataset"),
+        set_name=values.text("set") or values.text("dataset") or "unnamed set",
+        model=values.text("model") or "unnamed model",
+        recipe=values.text("recipe"),
+        recipe_sha256=values.text("recipe_sha256"),
+        protocol=values.text("protocol") or "unnamed protocol",
+        folds_sha256=values.text("folds_sha256"),
+        data_fingerprint=values.text("data_fingerprint"),
+        selected_on=values.text("selected_on"),
+        device=values.text("device"),
+        precision=values.text("precision"),
+        fold=values.whole("fold"),
+        n_folds=values.whole("n_folds"),
+        seed=values.whole("seed"),
+        selected_epoch=values.whole("selected_epoch"),
+        epochs=values.whole("epochs"),
+        n_train=values.whole("n_train"),
+        n_test=values.whole("n_test"),
+        parameters=values.whole("parameters"),
+        accuracy=accuracy,
+        uar=values.number("uar"),
+        macro_f1=values.number("macro_f1"),
+        chance=values.number("chance"),
+        majority=values.number("majority"),
+        collapsed=found["collapsed"] if isinstance(found.get("collapsed"), bool) else None,
+        train_seconds=values.number("train_seconds"),
+        test_seconds=values.number("test_seconds"),
+        classes=classes,
+        confusion=confusion,
+        predictions=predictions,
+        curve=tuple(_curve(values.items("curve"))),
+        leak=_leak(found.get("leak")),
+        versions=_texts(found.get("versions")),
+        machine=_texts(found.get("machine")),
+        problems=tuple(problems),
+    )
+
+
+class _Values:
+    """A mapping read with patience."""
+
+    def __init__(self, found: Mapping[str, Any], problems: list[str]) -> None:
+        self.found, self.problems = found, problems
+
+    def text(self, name: str) -> str:
+        value = self.found.get(name)
+        return _text(value) if isinstance(value, str | int | float) else ""
+
+    def number(self, name: str) -> float | None:
+        value = self.found.get(name)
+        number = _number(value)
+        if number is None and value is not None:
+            self.problems.append(f'{name} is "{shorten(str(value), 40)}", no finite number.')
+        return number
+
+    def whole(self, name: str) -> int | None:
+        number = _number(self.found.get(name))
+        return int(number) if number is not None and number == int(number) else None
+
+    def items(self, name: str) -> Sequence[Any]:
+        value = self.found.get(name)
+        return value if isinstance(value, list) else ()
+
+
+def _text(value: Any) -> str:
+    return shorten(str(value), _LONGEST_NAME)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _texts(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        return {}
+    return {_text(name): _text(item) for name, item in value.items()}
+
+
+def _class_index(value: Any) -> int | None:
+    ok = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_CLASSES
+    return value if ok else None
+
+
+def _confusion(value: Any, problems: list[str]) -> tuple[tuple[int, ...], ...]:
+    if value is None or value == []:
+        return ()
+    if not _is_square(value):
+        problems.append("its confusion matrix is not a square of counts.")
+        return ()
+    return tuple(tuple(row) for row in value)
+
+
+def _is_square(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) > _MOST_CLASSES:
+        return False
+    return all(
+        isinstance(row, list)
+        and len(row) == len(value)
+        and all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**53 for n in row)
+        for row in value
+    )
+
+
+def _widen(counts: tuple[tuple[int, ...], ...], size: int) -> tuple[tuple[int, ...], ...]:
+    extra = size - len(counts)
+    return tuple([*((*row, *(0,) * extra) for row in counts), *((0,) * size,) * extra])
+
+
+def _count(predictions: Iterable[Prediction], size: int) -> tuple[tuple[int, ...], ...]:
+    counts = [[0] * size for _ in range(size)]
+    for said in predictions:
+        counts[said.label][said.prediction] += 1
+    return tuple(tuple(row) for row in counts)
+
+
+def _predictions(items: Iterable[Any], problems: list[str]) -> Iterable[Prediction]:
+    unusable = 0
+    for item in items:
+        said = item if isinstance(item, dict) else {}
+        label, prediction = _class_index(said.get("label")), _class_index(said.get("prediction"))
+        if label is None or prediction is None:
+            unusable += 1
+            continue
+        confidence = _number(said.get("confidence"))
+        yield Prediction(
+            _text(said.get("clip_id", "")),
+            _text(said.get("subject", "")),
+            label,
+            prediction,
+            confidence,
+        )
+    if unusable:
+        problems.append(f"{unusable} of its predictions cannot be read.")
+
+
+def _curve(items: Iterable[Any]) -> Iterable[Epoch]:
+    for item in items:
+        epoch = _number(item.get("epoch")) if isinstance(item, dict) else None
+        if epoch is not None:
+            names = ("train_loss", "train_accuracy", "validation_accuracy")
+            yield Epoch(int(epoch), *(_number(item.get(name)) for name in names))
+
+
+def _leak(value: Any) -> Leak:
+    if not isinstance(value, dict):
+        return Leak()
+    chose = value.get("test_chose")
+    return Leak(
+        _number(value.get("subject_overlap")),
+        _number(value.get("never_tested")),
+        _number(value.get("multiply_tested")),
+        tuple(_text(name) for name in chose) if isinstance(chose, list) else None,
+    )
+
+
+def _disagreements(
+    accuracy: float | None,
+    confusion: tuple[tuple[int, ...], ...],
+    predictions: Sequence[Prediction],
+) -> Iterable[str]:
+    """Say where a row's own numbers contradict one another."""
+    if accuracy is None:
+        return
+    total = sum(map(sum, confusion))
+    if total:
+        counted = sum(row[index] for index, row in enumerate(confusion)) / total
+        if abs(counted - accuracy) > 1e-6:
+            yield f"it states an accuracy of {accuracy:.1%}, its confusion matrix {counted:.1%}."
+    if predictions:
+        counted = sum(said.right for said in predictions) / len(predictions)
+        if abs(counted - accuracy) > 1e-6:
+            yield f"it states an accuracy of {accuracy:.1%}, its predictions {counted:.1%}."

@@ -1,0 +1,255 @@
+"""What the numbers say, in sentences that claim no more than they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evfer import folds
+from evfer.report.summary import Arena, Difference, Group
+
+__all__ = [
+    "arena_warnings",
+    "chosen",
+    "describe",
+    "headlines",
+    "interval",
+    "join",
+    "leak_sentences",
+    "percent",
+    "points",
+    "rule",
+    "tally",
+    "warnings",
+    "whole",
+]
+
+_RULES = {
+    "last": "none, it is the last",
+    "inner_validation": "inner validation",
+    "best_test_epoch": "test clips (optimistic)",
+}
+
+
+def percent(share: float | None) -> str:
+    """Write a share as a percentage with one decimal; a dash where it is not known."""
+    return "–" if share is None else f"{share:.1%}"  # noqa: RUF001  an en dash is meant
+
+
+def points(difference: float) -> str:
+    """Write a difference of shares in percentage points."""
+    return f"{100 * difference:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def interval(bounds: tuple[float, float] | None) -> str:
+    """Write an interval of shares as percentages."""
+    return "–" if bounds is None else f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}%"  # noqa: RUF001
+
+
+def join(items: Sequence[str]) -> str:
+    """Join names as a sentence does.
+
+    Example:
+        >>> join(["a", "b", "c"])
+        'a, b and c'
+    """
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def rule(group: Group) -> str:
+    """Say by what the reported epoch was chosen."""
+    chosen = group.first.selected_on
+    return _RULES.get(chosen, chosen or "not stated")
+
+
+def headlines(arena: Arena) -> list[str]:
+    """Say who is ahead, by how much, and whether that is shown; the lead first."""
+    scored = [group for group in arena.groups if group.accuracy]
+    if not scored:
+        return ["No row states an accuracy."]
+    best = scored[0]
+    if len(scored) == 1:
+        return [f"{best.name} is right on {_score(best)}."]
+    lead = f"{best.name} scores highest, with {_score(best)}."
+    return [lead, *(_compare(arena, best, other) for other in scored[1:])]
+
+
+def _score(group: Group) -> str:
+    assert group.accuracy is not None  # only groups with a score are named here
+    text = f"{percent(group.accuracy.mean)} of the test clips"
+    if group.interval:
+        text += f" (95% interval over {group.n_subjects} subjects: {interval(group.interval)})"
+    if group.optimistic:
+        text += ", with help from the test data"
+    return text
+
+
+def _compare(arena: Arena, best: Group, other: Group) -> str:
+    assert best.accuracy is not None
+    assert other.accuracy is not None
+    gap = best.accuracy.mean - other.accuracy.mean
+    found = [item for item in arena.differences if item.second == other.name]
+    lead = f"{other.name} reaches {percent(other.accuracy.mean)}"
+    if other.interval:
+        lead += f" ({interval(other.interval)})"
+    if not found:
+        return (
+            f"{lead}, {abs(100 * gap):.1f} points less; the two were not tested on the same clips "
+            "and folds, or their rows hold no predictions, so the difference is not judged."
+        )
+    return f"{lead}. {_judge(found[0])}"
+
+
+def _judge(difference: Difference) -> str:
+    low, high = (points(bound) for bound in difference.interval)
+    said = (
+        f"On the same clips the difference is {points(difference.mean)} points "
+        f"(95% interval {low} to {high})"
+    )
+    if not difference.shown:
+        return f"{said}: the interval holds zero, so no difference between the two is shown."
+    if difference.mean > 0:
+        return f"{said}: the interval leaves out zero, so {difference.first} is better here."
+    return (
+        f"{said}: clip by clip {difference.second} is better, although its mean over folds is lower"
+    )
+
+
+def describe(arena: Arena) -> list[str]:
+    """Say how the scores stand to guessing, and what limits them; one sentence an item."""
+    sentences = [_against_guessing(group) for group in arena.groups if group.accuracy]
+    if len(arena.groups) > 2 and arena.differences:
+        sentences.append(
+            f"{len(arena.differences)} differences are judged one by one, without a correction for "
+            "their number."
+        )
+    return sentences
+
+
+def _against_guessing(group: Group) -> str:
+    known = {
+        words: value
+        for words, value in (
+            ("guessing evenly", group.chance),
+            ("always naming the commonest class", group.majority),
+        )
+        if value is not None
+    }
+    if not known or group.accuracy is None:
+        return f"{group.name}: the rows state no chance level."
+    if len(set(known.values())) == 1 and len(known) == 2:
+        what = f"{join(list(known))} (both {percent(next(iter(known.values())))})"
+    else:
+        what = join([f"{words} ({percent(value)})" for words, value in known.items()])
+    highest = max(known.values())
+    if group.interval is None:
+        side = "above" if group.accuracy.mean > highest else "not above"
+        return f"{group.name} scores {side} {what}; without an interval that shows little."
+    if group.interval[0] > highest:
+        return f"The whole interval of {group.name} lies above {what}."
+    if group.interval[1] < highest:
+        return f"The interval of {group.name} lies below the better of {what}."
+    return (
+        f"{group.name} is not shown to do better than {what}: its interval reaches down to there."
+    )
+
+
+def warnings(group: Group) -> list[str]:
+    """Say what a reader must know before trusting a group's scores; one sentence an item."""
+    found = []
+    n_folds = max((row.n_folds or 0 for row in group.rows), default=0)
+    if group.optimistic:
+        chose = join(list(group.leak.test_chose or ())) or "epoch"
+        found.append(f"OPTIMISTIC: the test clips chose the {chose}, so the score is too good.")
+    if group.collapsed:
+        found.append(
+            f"COLLAPSED: in {_count(group.collapsed, 'fold result')} of {len(group.rows)} at least "
+            "95% of the answers are one class."
+        )
+    missing = sum(row.accuracy is None for row in group.rows)
+    if missing:
+        rows = "row states" if missing == 1 else "rows state"
+        found.append(
+            f"{missing} of {len(group.rows)} {rows} no accuracy and count nothing in the mean."
+        )
+    done = len(group.folds)
+    if n_folds > done:
+        found.append(f"INCOMPLETE: {done} of {n_folds} folds have a result.")
+    if done == 1 or len(group.rows) == 1:
+        found.append("SINGLE FOLD: nothing here says how the score changes from fold to fold.")
+    if len(group.seeds) == 1 and done > 1:
+        found.append(
+            f"One seed ({group.seeds[0]}): nothing here says how much chance in training matters."
+        )
+    if group.few_subjects:
+        found.append(
+            f"Only {_count(group.n_subjects, 'subject')}: an interval over so few people is rough."
+        )
+    if group.interval is None:
+        found.append("No interval: the rows hold no predictions of at least two subjects.")
+    return found
+
+
+def arena_warnings(arena: Arena) -> list[str]:
+    """Give the warnings of all groups, each once, with the groups that it is about."""
+    about: dict[str, list[str]] = {}
+    for group in arena.groups:
+        for sentence in warnings(group):
+            about.setdefault(sentence, []).append(group.name)
+    return _name_groups(about, len(arena.groups))
+
+
+def leak_sentences(arena: Arena) -> list[str]:
+    """Say what slipped from training into testing, with the groups that it is about."""
+    about: dict[str, list[str]] = {}
+    for group in arena.groups:
+        for sentence in _leaks(group):
+            about.setdefault(sentence, []).append(group.name)
+    return _name_groups(about, len(arena.groups))
+
+
+def chosen(group: Group) -> str:
+    """Name what the test clips chose."""
+    if group.leak.test_chose is None:
+        return "epoch" if group.optimistic else "not stated"
+    return join(list(group.leak.test_chose)) if group.optimistic else "nothing"
+
+
+def tally(group: Group) -> str:
+    """Give the number of results, and of how many folds and seeds they are."""
+    parts = [_count(len(group.folds), "fold")]
+    if len(group.seeds) > 1:
+        parts.append(_count(len(group.seeds), "seed"))
+    return ", ".join(parts)
+
+
+def whole(number: float | None) -> str:
+    """Write a whole number; a dash where it is not known."""
+    return "–" if number is None else f"{number:,.0f}"  # noqa: RUF001
+
+
+def _name_groups(about: dict[str, list[str]], n_groups: int) -> list[str]:
+    return [
+        sentence if len(names) == n_groups else f"{join(names)}: {sentence}"
+        for sentence, names in about.items()
+    ]
+
+
+def _leaks(group: Group) -> list[str]:
+    leak = group.leak
+    shares = (leak.subject_overlap, leak.never_tested, leak.multiply_tested)
+    if None in shares:
+        sentences = ["The rows do not say whether people are in training and test."]
+    else:
+        sentences = list(folds.explain(folds.LeakReport(*(share or 0.0 for share in shares))))
+    if group.optimistic:
+        chose = join(list(leak.test_chose or ())) or "epoch"
+        sentences.append(f"The test clips chose the {chose}.")
+    elif leak.test_chose is None:
+        sentences.append("The rows do not say whether the test clips chose anything.")
+    else:
+        sentences.append("The test clips chose nothing.")
+    return sentences
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
