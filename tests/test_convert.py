@@ -126,7 +126,7 @@ def test_an_interrupted_run_keeps_what_is_done(converted, tmp_path):
 
 
 def test_frames_are_recovered(converted, tmp_path):
-    data, summary = converted
+    _, summary = converted
     recording = summary.folder / "S001" / "001.h5"
     frames, times_s = convert.recover_frames(recording)
     assert frames.shape == (8, 200, 200)
