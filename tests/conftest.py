@@ -32,4 +32,4 @@ def make_events():
 @pytest.fixture
 def golden():
     """Folder of the events that the real v2e made."""
-    return Path(__file__).parent / "golden"
+    return Path(__file__).parent / "golden" / "v2e"

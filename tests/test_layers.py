@@ -14,7 +14,7 @@ LAYERS = [
     {"events", "config", "files", "plugins", "provenance", "region"},
     {"store", "video", "index", "workers"},
     {"faces", "heads", "interpolation", "emulator", "frames", "transforms", "pictures"},
-    {"datasets", "folds", "models", "metrics"},
+    {"datasets", "folds", "models", "metrics", "recipe", "holdout"},
     {"convert", "loading", "ferdvs", "verification"},
     {"training"},
     {"bench"},

@@ -82,11 +82,11 @@ def test_emitted_order_is_kept(tmp_path, make_events):
 
 
 def test_reads_a_file_of_v2e(golden):
-    path = golden / "v2e-sample.h5"
+    path = golden / "sample.h5"
     with pytest.raises(RecordingError, match="sensor's size"):
         store.read(path)
     found = store.read(path, SensorSize(48, 40))
-    case = np.load(golden / "v2e-01-paper-s0-small.npz")
+    case = np.load(golden / "01-paper-s0-small.npz")
     assert len(found.events) == len(case["t"])
     # v2e multiplies in float32 and truncates; the order inside one of its slots is random
     expected = np.empty(len(case["t"]), EVENT_DTYPE)
