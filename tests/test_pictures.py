@@ -98,12 +98,12 @@ def test_figures_repeat_byte_for_byte_and_keep_text_plain():
             figure = Figure(figsize=(2, 1))
             axes = figure.add_axes((0.2, 0.2, 0.7, 0.7))
             axes.plot([1, 2])
-            # broken formula, markup, and a script that the font lacks
-            axes.set_title(r"$\frac{</text><script> 喜")
+            # formulas whole and broken, markup, and a script that the font lacks
+            axes.set_title(r"$a^2$ \frac{</text><script> 喜")
             return svg_text(figure), png_bytes(figure, 50)
 
     svg, png = draw()
     assert (svg, png) == draw()
-    assert "$\\frac{&lt;/text&gt;&lt;script&gt; 喜" in svg
+    assert r"$a^2$ \frac{&lt;/text&gt;&lt;script&gt; 喜" in svg
     assert "<script" not in svg
     assert png.startswith(b"\x89PNG")

@@ -48,17 +48,16 @@ def fixed_style() -> Iterator[None]:
 def png_bytes(figure: Figure, dpi: float) -> bytes:
     """Give a figure as PNG; call it inside `fixed_style`."""
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    # matplotlib's own name and version would change the bytes
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    # not savefig, which draws twice; matplotlib's own name and version would change the bytes
+    figure.set_dpi(dpi)
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def svg_text(figure: Figure) -> str:
     """Give a figure as SVG; call it inside `fixed_style`."""
     buffer = io.BytesIO()
-    FigureCanvasSVG(figure)
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     return buffer.getvalue().decode("utf-8")
 
 

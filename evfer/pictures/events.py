@@ -114,9 +114,9 @@ def accumulate(
     first, last = np.searchsorted(events["t"], (start_us, end_us))
     part = events[first:last]
     width, height = sensor_size.width, sensor_size.height
-    # numpy adds int16 and Python integers as int16, which wraps
-    cell = part["x"].astype(np.int64) + width * part["y"].astype(np.int64)
-    cell += width * height * part["p"].astype(np.int64)
+    # int16 times a Python integer stays int16 and would wrap
+    row = part["y"].astype(np.int64) + height * part["p"].astype(np.int64)
+    cell = width * row + part["x"]
     counted = np.bincount(cell, minlength=2 * width * height)
     return counted.reshape(2, height, width)
 

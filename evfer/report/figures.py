@@ -1,11 +1,13 @@
 """The report's figures: scores with intervals, confusion matrices, learning curves.
 
-Each is drawn twice: for a white page, as the files beside the report, and with placeholder
-colours that the page replaces by its own, so that a figure in it follows light and dark.
+Each is drawn twice: as PNG on white, and as SVG with placeholder colours. These become the same
+as the PNG's in the file beside the report, and those of the style sheet in the page, so that a
+figure there follows light and dark.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -53,6 +55,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class _Theme:
+    page: str
     ink: str
     faint: str
     grid: str
@@ -63,6 +66,7 @@ class _Theme:
 
 
 _PRINT = _Theme(
+    page="#ffffff",
     ink="#1c1f25",
     faint="#5d6470",
     grid="#d9dce1",
@@ -71,8 +75,9 @@ _PRINT = _Theme(
     # Okabe and Ito's palette, the yellow left out since it is lost on white
     series=("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9"),
 )
-# colours that nothing else has, each replaced by the style sheet's variable of that place
+# colours that nothing else has, to be found and replaced
 _PLACEHOLDERS = _Theme(
+    page="#010201",
     ink="#010203",
     faint="#010204",
     grid="#010205",
@@ -80,14 +85,16 @@ _PLACEHOLDERS = _Theme(
     accent="#010207",
     series=tuple(f"#01030{index}" for index in range(len(_PRINT.series))),
 )
-_VARIABLES = {
-    _PLACEHOLDERS.ink: "var(--ink)",
-    _PLACEHOLDERS.faint: "var(--faint)",
-    _PLACEHOLDERS.grid: "var(--grid)",
-    _PLACEHOLDERS.contrast: "var(--contrast)",
-    _PLACEHOLDERS.accent: "var(--accent)",
-    **{colour: f"var(--series-{i})" for i, colour in enumerate(_PLACEHOLDERS.series)},
-}
+_PAGE = _Theme(
+    page="none",
+    ink="var(--ink)",
+    faint="var(--faint)",
+    grid="var(--grid)",
+    contrast="var(--contrast)",
+    accent="var(--accent)",
+    series=tuple(f"var(--series-{index})" for index in range(len(_PRINT.series))),
+)
+"""Colours of the page's style sheet, which follow light and dark."""
 
 
 def seats(arenas: Sequence[Arena]) -> dict[str, int]:
@@ -127,7 +134,9 @@ def _draw_group(axes: Axes, theme: _Theme, group: Group, row: int, colour: str) 
     scores = [100 * r.accuracy for r in group.rows if r.accuracy is not None]
     if group.interval:
         low, high = (100 * bound for bound in group.interval)
-        axes.plot([low, high], [row, row], color=colour, linewidth=9, alpha=0.28)
+        # the usual ends of a line would make the interval wider than it is
+        bar = axes.plot([low, high], [row, row], color=colour, linewidth=9, alpha=0.28)
+        bar[0].set_solid_capstyle("butt")
     # folds of equal score stand beside one another, each seen
     for score in sorted(set(scores)):
         count = scores.count(score)
@@ -142,21 +151,28 @@ def _draw_group(axes: Axes, theme: _Theme, group: Group, row: int, colour: str) 
 
 
 def _draw_floors(axes: Axes, theme: _Theme, groups: Sequence[Group]) -> None:
-    # one line each if the groups agree, as they do on the same folds
-    for attribute, style, words in (
-        ("chance", (0, (4, 3)), "chance"),
-        ("majority", (0, (1, 2)), "majority"),
-    ):
-        values = {round(100 * v, 6) for g in groups if (v := getattr(g, attribute)) is not None}
-        for value in sorted(values):
-            # in pieces, so that they do not run through the names
-            rows = np.arange(len(groups))
-            lines = axes.vlines([value] * len(rows), rows - 0.3, rows + 0.32, zorder=1)
-            lines.set(color=theme.faint, linewidth=1.1, linestyle=style)
-        if values:
-            side = "right" if attribute == "chance" else "left"
-            at = min(values) - 0.7 if side == "right" else max(values) + 0.7
-            axes.text(at, len(groups) - 0.42, words, color=theme.faint, fontsize=8, ha=side)
+    styles = {"chance": (0, (4, 3)), "majority": (0, (1, 2))}
+    found: dict[str, list[float]] = {}
+    for row, group in enumerate(groups):
+        for attribute, style in styles.items():
+            value = getattr(group, attribute)
+            if value is not None:
+                found.setdefault(attribute, []).append(100 * value)
+                # each beside its own group, so that they do not run through the names
+                line = axes.vlines(100 * value, row - 0.3, row + 0.32, zorder=1)
+                line.set(color=theme.faint, linewidth=1.1, linestyle=style)
+    if not found:
+        return
+    words = ", ".join(f"{name} {_span(values)}" for name, values in found.items())
+    at = max(max(values) for values in found.values())
+    # the words stand on the side where there is room
+    at, side = (at + 0.8, "left") if at < 60 else (at - 0.8, "right")
+    axes.text(at, len(groups) - 0.42, words, color=theme.faint, fontsize=8, ha=side)
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.1f}", f"{max(values):.1f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def confusion_figure(group: Group, where: str, name: str) -> Figure:
@@ -181,7 +197,7 @@ def confusion_figure(group: Group, where: str, name: str) -> Figure:
                 axes.add_patch(box)
                 if not counts[row, column]:
                     continue
-                colour = theme.contrast if share > 0.5 else theme.ink
+                colour = theme.contrast if share > 0.8 else theme.ink
                 words = f"{share:.0%}"
                 axes.text(column, row - 0.04, words, color=colour, fontsize=letters, ha="center")
                 count = f"{counts[row, column]:,}"
@@ -276,6 +292,7 @@ def _draw_curves(
 
 
 def _axes(canvas: Canvas, theme: _Theme, place: tuple[int, int, int] = (1, 1, 1)) -> Axes:
+    canvas.set_facecolor(theme.page)
     axes = canvas.add_subplot(*place)
     axes.set_facecolor("none")
     axes.set_axisbelow(True)
@@ -287,14 +304,24 @@ def _axes(canvas: Canvas, theme: _Theme, place: tuple[int, int, int] = (1, 1, 1)
 
 def _finish(name: str, title: str, alt: str, draw: Callable[[_Theme], Canvas]) -> Figure:
     with fixed_style():
-        canvas = draw(_PRINT)
-        canvas.set_layout_engine("constrained")
-        png, svg = png_bytes(canvas, _PNG_DPI), svg_text(canvas)
-        canvas = draw(_PLACEHOLDERS)
-        canvas.set_layout_engine("constrained")
-        canvas.set_facecolor("none")
-        inline = _inline(svg_text(canvas), name, alt)
-    return Figure(name, title, alt, png, svg, inline)
+        printed = draw(_PRINT)
+        printed.set_layout_engine("constrained")
+        png = png_bytes(printed, _PNG_DPI)
+        # laying out takes as long as drawing, so the second takes over the places of the first
+        placed = draw(_PLACEHOLDERS)
+        for axes, model in zip(placed.axes, printed.axes, strict=True):
+            axes.set_position(model.get_position())
+        svg = svg_text(placed)
+    return Figure(name, title, alt, png, _colour(svg, _PRINT), _inline(svg, name, alt))
+
+
+def _colour(svg: str, theme: _Theme) -> str:
+    for field in dataclasses.fields(theme):
+        old, new = getattr(_PLACEHOLDERS, field.name), getattr(theme, field.name)
+        pairs = [(old, new)] if isinstance(old, str) else zip(old, new, strict=True)
+        for placeholder, colour in pairs:
+            svg = svg.replace(placeholder, colour)
+    return svg
 
 
 _TAG_ID = re.compile(r'(\bid="|url\(#|xlink:href="#)')
@@ -318,8 +345,7 @@ def _inline(svg: str, name: str, alt: str) -> str:
     body = body.replace("'DejaVu Sans', sans-serif", "var(--sans)").replace(
         "'DejaVu Sans'", "var(--sans)"
     )
-    for placeholder, variable in _VARIABLES.items():
-        body = body.replace(placeholder, variable)
+    body = _colour(body, _PAGE)
     pixels = float(width[1]) * 4 / 3
     return (
         f'<svg class="figure" viewBox="{view_box[1]}" style="max-width:{pixels:.0f}px" role="img" '

@@ -156,7 +156,7 @@ def parse_row(found: Mapping[str, Any], run: str, place: str) -> FoldRow:
         + [max(said.label, said.prediction) + 1 for said in predictions]
     )
     classes += tuple(f"class {index}" for index in range(len(classes), n_classes))
-    accuracy = values.number("accuracy")
+    accuracy = values.share("accuracy")
     if not confusion and predictions:
         confusion = _count(predictions, n_classes)
     if confusion:
@@ -185,10 +185,10 @@ def parse_row(found: Mapping[str, Any], run: str, place: str) -> FoldRow:
         n_test=values.whole("n_test"),
         parameters=values.whole("parameters"),
         accuracy=accuracy,
-        uar=values.number("uar"),
-        macro_f1=values.number("macro_f1"),
-        chance=values.number("chance"),
-        majority=values.number("majority"),
+        uar=values.share("uar"),
+        macro_f1=values.share("macro_f1"),
+        chance=values.share("chance"),
+        majority=values.share("majority"),
         collapsed=found["collapsed"] if isinstance(found.get("collapsed"), bool) else None,
         train_seconds=values.number("train_seconds"),
         test_seconds=values.number("test_seconds"),
@@ -211,7 +211,8 @@ class _Values:
 
     def text(self, name: str) -> str:
         value = self.found.get(name)
-        return _text(value) if isinstance(value, str | int | float) else ""
+        known = isinstance(value, str) or _number(value) is not None
+        return _text(value) if known else ""
 
     def number(self, name: str) -> float | None:
         value = self.found.get(name)
@@ -220,9 +221,17 @@ class _Values:
             self.problems.append(f'{name} is "{shorten(str(value), 40)}", no finite number.')
         return number
 
+    def share(self, name: str) -> float | None:
+        number = self.number(name)
+        if number is not None and not 0 <= number <= 1:
+            self.problems.append(f"{name} is {number:g}, no share from 0 to 1.")
+            return None
+        return number
+
     def whole(self, name: str) -> int | None:
         number = _number(self.found.get(name))
-        return int(number) if number is not None and number == int(number) else None
+        ok = number is not None and number == int(number) and abs(number) < 2**53
+        return int(number) if ok and number is not None else None
 
     def items(self, name: str) -> Sequence[Any]:
         value = self.found.get(name)
@@ -241,6 +250,11 @@ def _number(value: Any) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _share(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and 0 <= number <= 1 else None
 
 
 def _texts(value: Any) -> dict[str, str]:
@@ -294,7 +308,7 @@ def _predictions(items: Iterable[Any], problems: list[str]) -> Iterable[Predicti
         if label is None or prediction is None:
             unusable += 1
             continue
-        confidence = _number(said.get("confidence"))
+        confidence = _share(said.get("confidence"))
         yield Prediction(
             _text(said.get("clip_id", "")),
             _text(said.get("subject", "")),
@@ -319,9 +333,9 @@ def _leak(value: Any) -> Leak:
         return Leak()
     chose = value.get("test_chose")
     return Leak(
-        _number(value.get("subject_overlap")),
-        _number(value.get("never_tested")),
-        _number(value.get("multiply_tested")),
+        _share(value.get("subject_overlap")),
+        _share(value.get("never_tested")),
+        _share(value.get("multiply_tested")),
         tuple(_text(name) for name in chose) if isinstance(chose, list) else None,
     )
 

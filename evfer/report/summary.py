@@ -191,8 +191,11 @@ def _names(keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], str]:
     tries: list[Callable[[tuple[Any, ...]], str]] = [
         lambda key: key[0],
         lambda key: f"{key[0]}, {key[1] or 'no recipe'}",
-        lambda key: f"{key[0]}, {key[1] or 'no recipe'} {key[2][:8]}",
-        lambda key: f"{key[0]}, {key[1] or 'no recipe'} {key[2][:8]}, {key[3]}, {key[4]} epochs",
+        lambda key: f"{key[0]}, {key[1] or 'no recipe'} ({key[2][:8] or 'no digest'})",
+        lambda key: (
+            f"{key[0]}, {key[1] or 'no recipe'} ({key[2][:8] or 'no digest'}), "
+            f"epoch by {key[3] or 'no stated rule'}, {key[4] or 'unknown'} epochs"
+        ),
     ]
     names = {key: tries[-1](key) for key in keys}
     for spell in reversed(tries):
