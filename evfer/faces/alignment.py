@@ -30,24 +30,28 @@ STABLE_POINTS = (27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 39, 42, 45)
 the signal and must not steer the alignment."""
 
 
-def window_length(fps: float, n_frames: int, params: AlignParams) -> int:
-    """Give the smoothing window: `smooth_window` frames at 30 fps, odd, within the clip.
+def window_length(window: int, order: int, fps: float, n_frames: int) -> int:
+    """Scale a smoothing window to a clip.
 
     Args:
-        fps: frames per second.
+        window: frames at 30 frames a second.
+        order: order of the smoothing polynomial.
+        fps: the clip's frames per second.
         n_frames: frames in the clip.
-        params: `smooth`, `smooth_window` and `smooth_order` are used.
 
     Returns:
-        Frames; 1 means that nothing is smoothed: smoothing is off, the clip has fewer than 5
-        frames, or the window would have no more frames than its polynomial has coefficients.
+        Frames: odd, at most the clip's length. 1 means that nothing is smoothed: the clip has
+        fewer than 5 frames, or the window no more frames than the polynomial has coefficients.
+
+    Example:
+        >>> [window_length(9, 2, fps, 100) for fps in (60.0, 30.0, 25.0, 10.0)]
+        [17, 9, 7, 1]
     """
-    if params.smooth == "off" or n_frames < 5:
+    if n_frames < 5:
         return 1
     longest = n_frames if n_frames % 2 else n_frames - 1
-    scaled = 2 * round((params.smooth_window * fps / 30 - 1) / 2) + 1
-    window = min(scaled, longest)
-    return window if window > params.smooth_order + 1 else 1
+    scaled = min(2 * round((window * fps / 30 - 1) / 2) + 1, longest)
+    return scaled if scaled > order + 1 else 1
 
 
 def smooth_points(
@@ -55,10 +59,14 @@ def smooth_points(
 ) -> NDArray[np.float64]:
     """Smooth points over time with a Savitzky-Golay filter.
 
+    Where a head holds still, the stable points pass over to a second filter with a longer
+    window: as far as the two filters differ by no more than the points' noise explains, the
+    longer one is better, and where the head moves it would cut the motion short.
+
     Args:
         points: shape (n, 68, 2), source pixels.
         fps: frames per second.
-        params: `smooth`, `smooth_window` and `smooth_order` are used.
+        params: the smoothing settings are used.
 
     Returns:
         Shape (n, 68, 2). The filter looks as far ahead as back, so it does not lag: a causal
@@ -66,17 +74,50 @@ def smooth_points(
 
     Source:
         Savitzky and Golay, Smoothing and differentiation of data by simplified least squares
-        procedures, Analytical Chemistry 1964; ends by the outermost windows' polynomials.
+        procedures, Analytical Chemistry 1964; ends by the outermost windows' polynomials. The
+        longer window at rest is our own.
     """
-    window = window_length(fps, len(points), params)
-    if window == 1:
+    order = params.smooth_order
+    short = window_length(params.smooth_window, order, fps, len(points))
+    if params.smooth == "off" or short == 1:
         return points.copy()
+    result = _savitzky_golay(points, short, order)
+    long = window_length(params.rest_window, order, fps, len(points))
+    if long > short:
+        stable = list(STABLE_POINTS)
+        rested = _savitzky_golay(points[:, stable], long, order)
+        still = _stillness(points[:, stable], result[:, stable], rested, (short, long), order)
+        result[:, stable] += still[:, None, None] * (rested - result[:, stable])
+    return result
+
+
+def _savitzky_golay(points: NDArray[np.float64], window: int, order: int) -> NDArray[np.float64]:
     from scipy.signal import savgol_filter
 
-    smooth: NDArray[np.float64] = savgol_filter(
-        points, window, params.smooth_order, axis=0, mode="interp"
-    )
+    smooth: NDArray[np.float64] = savgol_filter(points, window, order, axis=0, mode="interp")
     return smooth
+
+
+def _stillness(
+    points: NDArray[np.float64],
+    quick: NDArray[np.float64],
+    rested: NDArray[np.float64],
+    windows: tuple[int, int],
+    order: int,
+) -> NDArray[np.float64]:
+    """Give the weight of the longer filter in every frame, from 0 (moving) to 1, shape (n,)."""
+    from scipy.ndimage import uniform_filter1d
+    from scipy.signal import savgol_coeffs
+
+    # shares of white noise's power that either filter lets pass
+    short, long = (float((savgol_coeffs(window, order) ** 2).sum()) for window in windows)
+    noise = np.median(((points - quick) ** 2).sum(-1).mean(-1)) / (1 - short)
+    explained = noise * (short - long)
+    differing = ((rested - quick) ** 2).sum(-1).mean(-1)
+    around = uniform_filter1d(differing, windows[0], mode="nearest")
+    # half weight where the filters differ by twice what noise explains; points without any
+    # noise need no smoothing
+    return explained**2 / (explained**2 + (around / 4) ** 2 + np.finfo(np.float64).tiny)
 
 
 def fit_similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:

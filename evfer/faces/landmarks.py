@@ -68,7 +68,7 @@ relation converge to a fixed place on the face, while the detector's own jump in
 search grid, 8 pixels and a fifth of the size."""
 
 _LOOKS_EXTENT = 0.75  # of the part whose look is compared, in box widths
-_SETTLED = 0.06  # shift of a box, in box widths, under which its points no longer depend on it
+_SETTLED = 0.06  # change of a box under which its points hardly depend on it
 _DETECTED_WIDTH = 110  # pixels to which a known face is scaled for the detector: it sees 80 and up
 
 
@@ -95,6 +95,12 @@ class FaceBox:
     def growth(self, other: FaceBox) -> float:
         """Give the ratio of the widths, the larger over the smaller."""
         return max(self.width / other.width, other.width / self.width)
+
+    def same_place(self, other: FaceBox, tolerance: float) -> bool:
+        """Tell whether the boxes differ by less than a share of their width, however one looks."""
+        turn = abs(math.remainder(self.angle - other.angle, 2 * math.pi))
+        grown = self.growth(other) - 1
+        return max(self.distance(other), grown, turn) < tolerance
 
     def patch(self, extent: float, size: int) -> Transform:
         """Give the transform from an upright square patch to the frame.
@@ -198,9 +204,7 @@ def detect_near(grey: Frame, box: FaceBox, search_scale: float) -> list[FaceBox]
     return sorted(found, key=box.distance)
 
 
-def find_points(
-    grey: Frame, box: FaceBox, patch_size: int, n_boxes: int = 5
-) -> NDArray[np.float64]:
+def find_points(grey: Frame, box: FaceBox, patch_size: int, n_boxes: int) -> NDArray[np.float64]:
     """Find the 68 points of the face in a box.
 
     Args:
@@ -248,7 +252,7 @@ def box_of(points: NDArray[np.float64]) -> FaceBox:
 
 
 def settle(
-    grey: Frame, box: FaceBox, patch_size: int, rounds: int = 3, n_boxes: int = 5
+    grey: Frame, box: FaceBox, patch_size: int, rounds: int, n_boxes: int
 ) -> tuple[NDArray[np.float64], FaceBox]:
     """Find points in a box, and again in the points' own box until it stays where it is.
 
@@ -265,26 +269,32 @@ def settle(
     for _ in range(rounds):
         points = find_points(grey, box, patch_size, n_boxes)
         start, box = box, box_of(points)
-        turn = abs(math.remainder(box.angle - start.angle, 2 * math.pi))
-        if start.distance(box) < _SETTLED and start.growth(box) < 1 + _SETTLED and turn < 0.1:
+        if start.same_place(box, _SETTLED):
             break
     return points, box
 
 
 def appearance(grey: Frame, box: FaceBox) -> NDArray[np.float64]:
-    """Give a face's brows, eyes and nose as a vector whose dot products are correlations.
+    """Give the edges of brows, eyes and nose as a vector whose dot products are correlations.
+
+    Edges, since anything dark above and bright below correlates with a face's luma: clouds reach
+    0.56 where a face that makes an expression keeps 0.61; of the edges, 0.53 and 0.68.
 
     Args:
         grey: luma, shape (h, w), uint8.
         box: the face, in pixels of `grey`.
 
     Returns:
-        Shape (400,): 20 x 20 means of the upright box's middle, zero mean, unit length; zeros
-        where the picture is flat.
+        Shape (800,): slopes along x and y on a grid of 20 x 20 over the upright box's middle,
+        zero mean, unit length; zeros where the picture is flat.
     """
+    import cv2
+
     transform = box.patch(_LOOKS_EXTENT, 20)
-    small = resample(grey, transform, 20, oversampling(transform)).astype(np.float64).ravel()
-    small -= small.mean()
-    length = float(np.linalg.norm(small))
-    # a deviation below one grey level is noise, not a face
-    return np.zeros_like(small) if length < math.sqrt(small.size) else small / length
+    small = resample(grey, transform, 20, oversampling(transform)).astype(np.float32)
+    soft = cv2.GaussianBlur(small, (0, 0), 0.8)
+    slopes = [cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)]
+    vector = np.stack(slopes).astype(np.float64).ravel()
+    vector -= vector.mean()
+    length = float(np.linalg.norm(vector))
+    return vector / length if length > 0 else vector

@@ -37,6 +37,7 @@ class AlignParams:
         smooth: "sg" smooths the points over time (Savitzky-Golay), "off" takes them as found.
         smooth_window: length of the smoothing window at 30 frames a second, in frames; it
             scales with the frame rate.
+        rest_window: the same for a head that holds still; not above `smooth_window` turns it off.
         smooth_order: order of the smoothing polynomial.
         size: side of the crop, in pixels.
         redetect_interval: frames from one check by the face detector to the next.
@@ -44,6 +45,7 @@ class AlignParams:
         search_scale: side of the region searched around a known face, in face boxes.
         patch_size: side of the enlarged face patch on which points are found, in pixels; a
             patch is enlarged at most 4 times and never shrunk.
+        n_boxes: boxes over which the points are averaged, 1 to 5; most of the time goes here.
 
     Raises:
         ConfigError: if a value is out of range.
@@ -54,12 +56,14 @@ class AlignParams:
     align: Alignment = "similarity"
     smooth: Smoothing = "sg"
     smooth_window: int = 9
+    rest_window: int = 27
     smooth_order: int = 2
     size: int = 200
     redetect_interval: int = 30
     max_misses: int = 5
     search_scale: float = 1.8
     patch_size: int = 720
+    n_boxes: int = 5
 
     def __post_init__(self) -> None:
         for key, known in (("geometry", Geometry), ("align", Alignment), ("smooth", Smoothing)):
@@ -68,19 +72,22 @@ class AlignParams:
         for key, low, high in (
             ("crop_scale", 0.5, 20.0),
             ("smooth_window", 5, 301),
+            ("rest_window", 1, 301),
             ("smooth_order", 0, 4),
             ("size", 8, 4096),
             ("redetect_interval", 1, 100_000),
             ("max_misses", 0, 100_000),
             ("search_scale", 1.2, 10.0),
             ("patch_size", 200, 4000),
+            ("n_boxes", 1, 5),
         ):
             value = getattr(self, key)
             if not (math.isfinite(value) and low <= value <= high):
                 raise ConfigError(f"faces.{key} = {value}", expected=f"{low} to {high}")
-        if self.smooth_window % 2 == 0:
-            raise ConfigError(
-                f"faces.smooth_window = {self.smooth_window}",
-                expected="an odd number of frames",
-                hint="Smoothing needs a middle frame",
-            )
+        for key in ("smooth_window", "rest_window"):
+            if getattr(self, key) % 2 == 0:
+                raise ConfigError(
+                    f"faces.{key} = {getattr(self, key)}",
+                    expected="an odd number of frames",
+                    hint="Smoothing needs a middle frame",
+                )

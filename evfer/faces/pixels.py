@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from evfer.errors import EventsError
 
-__all__ = ["Frame", "Frames", "luma", "luma_frames"]
+__all__ = ["Frame", "Frames", "LumaFrames", "luma", "luma_frames"]
+
+_KEPT_BYTES = 2**27
+"""Luma that is kept for the second reading of a source that must decode or draw its frames."""
 
 Frame: TypeAlias = NDArray[np.uint8]
 """One picture: (h, w) luma or (h, w, 3) blue, green, red; uint8."""
@@ -67,6 +70,37 @@ def luma_frames(frames: Frames) -> Iterator[Frame]:
                 hint="Frames of one clip must have one size",
             )
         yield luma(frame)
+
+
+class LumaFrames:
+    """A clip's luma, to be walked through twice.
+
+    What a video reader or a renderer gave the first time is kept, as long as it fits into
+    128 MiB, so that a short clip is decoded or drawn only once.
+
+    Args:
+        frames: see `luma_frames`.
+    """
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self._kept: list[Frame] | None = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept: list[Frame] | None = None if isinstance(self._frames, np.ndarray | list) else []
+        size = 0
+        for grey in luma_frames(self._frames):
+            size += grey.nbytes
+            if size > _KEPT_BYTES:
+                kept = None
+            if kept is not None:
+                # a reader may fill one and the same array again and again
+                kept.append(grey.copy())
+            yield grey
+        self._kept = kept
 
 
 def _check(frame: object, index: int) -> None:

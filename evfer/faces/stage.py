@@ -12,7 +12,7 @@ from evfer.errors import ConfigError, EventsError, FaceError
 from evfer.faces.alignment import clip_transforms, smooth_points
 from evfer.faces.crop import interocular_distance, oversampling, resample, share_outside
 from evfer.faces.params import AlignParams
-from evfer.faces.pixels import Frame, Frames, luma_frames
+from evfer.faces.pixels import Frame, Frames, LumaFrames
 from evfer.faces.report import FaceReport, summarise
 from evfer.faces.tracking import Track, bridge, follow
 
@@ -46,8 +46,8 @@ def align(
 ) -> FaceClip:
     """Follow the face in a clip and cut it out, aligned to frame 0.
 
-    The frames are read twice, once for the points and once for the crops, and one at a time:
-    memory holds one source frame and the crops.
+    The frames are walked through twice, once for the points and once for the crops, one at a
+    time; memory holds the crops, and the luma of clips short enough not to be decoded again.
 
     Args:
         frames: (h, w) luma or (h, w, 3) blue-green-red uint8 frames of one size, as an array,
@@ -69,22 +69,23 @@ def align(
     params = params or AlignParams()
     if not (math.isfinite(fps) and fps > 0):
         raise ConfigError(f"a frame rate of {fps}", expected="a positive number of frames a second")
-    track = follow(frames, params) if landmarks is None else _imported(landmarks, params)
+    pictures = LumaFrames(frames)
+    track = follow(pictures, params) if landmarks is None else _imported(landmarks, params)
     points = smooth_points(track.points, fps, params)
     transforms = clip_transforms(points, params)
-    crops, outside = _cut_out(frames, transforms, params)
+    crops, outside = _cut_out(pictures, transforms, params)
     report = summarise(points, transforms, track.missed, track.redetections, outside)
     return FaceClip(crops, points, transforms, report)
 
 
 def _cut_out(
-    frames: Frames, transforms: NDArray[np.float64], params: AlignParams
+    pictures: LumaFrames, transforms: NDArray[np.float64], params: AlignParams
 ) -> tuple[Frame, float]:
     # one density of sampling for the whole clip: a change would show as events everywhere
     samples = oversampling(transforms[0])
     crops = np.empty((len(transforms), params.size, params.size), np.uint8)
     outside, count = 0.0, 0
-    for grey in luma_frames(frames):
+    for grey in pictures:
         if count < len(transforms):
             crops[count] = resample(grey, transforms[count], params.size, samples)
             height, width = grey.shape

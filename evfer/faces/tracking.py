@@ -20,14 +20,16 @@ from evfer.errors import EventsError, FaceError
 from evfer.faces import landmarks
 from evfer.faces.landmarks import FaceBox
 from evfer.faces.params import AlignParams
-from evfer.faces.pixels import Frame, Frames, luma_frames
+from evfer.faces.pixels import Frame, LumaFrames
 
 __all__ = ["Track", "bridge", "follow"]
 
-_LEAST_LIKENESS = 0.5  # correlation with the face as last detected
+_UNMOVED = 0.01  # change of a box that is taken for tremble
+_LEAST_LIKENESS = 0.6  # correlation of edges with the face as last detected
 _LARGEST_JUMP = 0.5  # of the box between two frames, in box widths
 _LARGEST_GROWTH = 1.35  # of the box between two frames, either way
 _SAME_PLACE = 0.3  # box widths within which detector and points mean the same face
+_REACH = 1.0  # box widths within which a lost face is found again; beyond it is another person's
 _SAME_SIZE = 2.0  # growth within which a box may be the lost face
 _HINT = (
     "Cut the clip to the part that shows the face, upright and at least 80 pixels wide, "
@@ -50,11 +52,11 @@ class Track:
     redetections: int
 
 
-def follow(frames: Frames, params: AlignParams) -> Track:
+def follow(frames: LumaFrames, params: AlignParams) -> Track:
     """Follow one face through a clip: the largest in the first frame that shows any.
 
     Args:
-        frames: see `evfer.faces.pixels.luma_frames`; read once.
+        frames: walked through once.
         params: the tracking settings are used.
 
     Raises:
@@ -63,7 +65,7 @@ def follow(frames: Frames, params: AlignParams) -> Track:
             `max_misses` frames in a row.
     """
     tracker = _Tracker(params)
-    for grey in luma_frames(frames):
+    for grey in frames:
         tracker.step(grey)
     return tracker.finish()
 
@@ -106,7 +108,7 @@ class _Tracker:
         if self.box is None:
             self._search_first(grey)
             return
-        points, box = landmarks.settle(grey, self.box, self.params.patch_size)
+        points, box = self._settle(grey, self.box)
         steady = self._steady(self.box, box)
         alike = steady and self._alike(grey, box)
         self.since_detection += 1
@@ -119,7 +121,9 @@ class _Tracker:
             return
         self.points.append(found)
         self.missed.append(False)
-        self.box = landmarks.box_of(found)
+        # a box that stays where it is adds no tremble of its own to the next points
+        box = landmarks.box_of(found)
+        self.box = self.box if self.box.same_place(box, _UNMOVED) else box
         self.misses = 0
 
     def finish(self) -> Track:
@@ -143,7 +147,7 @@ class _Tracker:
     def _search_first(self, grey: Frame) -> None:
         boxes = landmarks.detect(grey) or landmarks.detect(grey, upsample=1)
         if not boxes:
-            self.waiting.append(grey)
+            self.waiting.append(grey.copy())  # a reader may fill its array again
             if len(self.waiting) > self.params.max_misses:
                 raise self._no_face()
             return
@@ -153,7 +157,7 @@ class _Tracker:
         earlier: list[NDArray[np.float64] | None] = []
         box = self.box
         for frame in reversed(self.waiting):
-            followed, new = landmarks.settle(frame, box, self.params.patch_size)
+            followed, new = self._settle(frame, box)
             if self._steady(box, new) and self._alike(frame, new):
                 box = new
                 earlier.append(followed)
@@ -164,8 +168,7 @@ class _Tracker:
         self.waiting = []
 
     def _steady(self, before: FaceBox, after: FaceBox) -> bool:
-        reach = _LARGEST_JUMP * (self.misses + 1)
-        return before.distance(after) < reach and before.growth(after) < _LARGEST_GROWTH
+        return before.distance(after) < _LARGEST_JUMP and before.growth(after) < _LARGEST_GROWTH
 
     def _alike(self, grey: Frame, box: FaceBox) -> bool:
         likeness = float(self.looks @ landmarks.appearance(grey, box))
@@ -181,20 +184,18 @@ class _Tracker:
     ) -> NDArray[np.float64] | None:
         """Give the points of the face that the detector sees near the expected place.
 
-        These are `points` themselves where it agrees with them, or where it sees nothing but
-        they passed the gate; None where the face is missing.
+        These are `points` themselves where it agrees with them, and where they passed the gate:
+        then it only refreshes what the face looks like. None where the face is missing.
         """
         self.since_detection = 0
         boxes = landmarks.detect_near(grey, expected, self.params.search_scale)
         if steady and boxes and expected.distance(boxes[0]) < _SAME_PLACE:
             self.looks = landmarks.appearance(grey, expected)
             return points
-        if alike and not boxes:
+        if alike:
             return points
         if not boxes:
-            # as far as a face may move while it is out of sight, but not to the next person
-            reach = 1.0 + self.misses
-            boxes = [one for one in landmarks.detect(grey) if expected.distance(one) < reach]
+            boxes = [one for one in landmarks.detect(grey) if expected.distance(one) < _REACH]
             boxes.sort(key=expected.distance)
         boxes = [one for one in boxes if expected.growth(one) < _SAME_SIZE]
         if not boxes:
@@ -202,9 +203,14 @@ class _Tracker:
         self.redetections += 1
         return self._settle_anew(grey, boxes[0])
 
+    def _settle(self, grey: Frame, box: FaceBox) -> tuple[NDArray[np.float64], FaceBox]:
+        return landmarks.settle(
+            grey, box, self.params.patch_size, rounds=3, n_boxes=self.params.n_boxes
+        )
+
     def _settle_anew(self, grey: Frame, box: FaceBox) -> NDArray[np.float64]:
         _, settled = landmarks.settle(grey, box, self.params.patch_size, rounds=4, n_boxes=1)
-        points = landmarks.find_points(grey, settled, self.params.patch_size)
+        points = landmarks.find_points(grey, settled, self.params.patch_size, self.params.n_boxes)
         self.looks = landmarks.appearance(grey, landmarks.box_of(points))
         self.since_detection = 0
         return points
