@@ -18,6 +18,7 @@ LAYERS = [
     {"convert", "loading", "ferdvs", "verification"},
     {"training"},
     {"bench"},
+    {"measure"},
     {"report", "view", "demo", "catalog", "doctor", "inspection"},
     {"cli"},
 ]

@@ -1,0 +1,156 @@
+"""The whole way on rendered heads: clips, events, folds, two networks, a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evfer.bench import BenchEvent, Row
+from evfer.convert import (
+    ConversionSummary,
+    Plan,
+    Progress,
+    convert,
+    load_config,
+    open_dataset,
+)
+from evfer.errors import DataError
+from evfer.measure import measure, prepare
+from evfer.report import ReportPaths, render
+
+__all__ = ["FULL", "MODELS", "QUICK", "DemoResult", "DemoSize", "run"]
+
+MODELS = ("spiking-fer", "resnet18")
+"""The networks that the demo compares."""
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How much a demo does.
+
+    Args:
+        people: rendered people.
+        repetitions: clips of each person and expression.
+        frames: frames a clip.
+        n_folds: parts that the people are split into.
+        only_folds: the parts that are tested; the others only train.
+        overrides: recipe keys by model.
+    """
+
+    people: int
+    repetitions: int
+    frames: int
+    n_folds: int
+    only_folds: tuple[int, ...]
+    overrides: dict[str, dict[str, Any]]
+
+
+FULL = DemoSize(12, 2, 24, 4, (0, 1), {})
+"""What the README shows."""
+
+QUICK = DemoSize(
+    6,
+    1,
+    16,
+    2,
+    (0,),
+    {"spiking-fer": {"train": {"epochs": 20}}, "resnet18": {"train": {"epochs": 15}}},
+)
+"""To see that everything works: far too little for a network to learn much."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a demo made.
+
+    Args:
+        summary: of the conversion.
+        rows: results, in order of model and fold.
+        report: the page and what lies beside it.
+    """
+
+    summary: ConversionSummary
+    rows: tuple[Row, ...]
+    report: ReportPaths
+
+
+def run(
+    out: Path,
+    size: DemoSize = FULL,
+    *,
+    seed: int = 0,
+    n_workers: int = 1,
+    command: str = "",
+    on_plan: Callable[[Plan], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_bench: Callable[[BenchEvent], None] | None = None,
+) -> DemoResult:
+    """Go the whole way; what an earlier run with the same settings finished is kept.
+
+    Args:
+        out: the folder for `data`, `results` and `report`.
+        size: how much to do.
+        seed: seed of the people and of the training.
+        n_workers: processes for the conversion, and folds to train at a time.
+        command: what the user typed, for the record.
+        on_plan: called before the conversion.
+        on_progress: called after each clip.
+        on_bench: called while folds train.
+
+    Raises:
+        DataError: if a rendered clip cannot be converted.
+        OutputError: if the folder cannot be written.
+    """
+    settings = load_config(
+        "default",
+        {
+            "seed": seed,
+            "dataset": {
+                "people": size.people,
+                "repetitions": size.repetitions,
+                "frames": size.frames,
+                "seed": seed,
+            },
+        },
+    )
+    summary = convert(
+        open_dataset("demo", settings),
+        None,
+        out / "data",
+        settings,
+        n_workers=n_workers,
+        on_plan=on_plan,
+        on_progress=on_progress,
+    )
+    if summary.failures:
+        first = summary.failures[0]
+        raise DataError(
+            f"{len(summary.failures)} rendered clips failed, first {first.native_id}: "
+            f"{first.reason}",
+            hint=f"See {summary.folder / 'failures.csv'}",
+        )
+    rows: list[Row] = []
+    for model in MODELS:
+        found = prepare(
+            out / "data",
+            model,
+            datasets=["demo"],
+            protocol="strict",
+            n_folds=size.n_folds,
+            seed=seed,
+            overrides=size.overrides.get(model),
+        )
+        rows += measure(
+            found,
+            model,
+            out / "results" / model,
+            only_folds=size.only_folds,
+            seed=seed,
+            workers=min(n_workers, len(size.only_folds)),
+            command=command,
+            progress=on_bench,
+        )
+    report = render(out / "results", out / "report", out / "data")
+    return DemoResult(summary, tuple(rows), report)

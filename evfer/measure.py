@@ -1,0 +1,165 @@
+"""Measure a network on converted sets by name: find recipe and folds, then bench."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from evfer import config, folds, index, transforms
+from evfer.bench import BenchConfig, BenchEvent, Row, bench, load_config
+from evfer.errors import ConfigError, SourceError
+from evfer.folds import FoldPlan
+from evfer.recipe import default_recipe
+
+__all__ = ["Measurement", "measure", "prepare"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One set to be measured, with its folds and recipe.
+
+    Args:
+        folder: the set's folder.
+        plan: its folds.
+        config: the recipe.
+        protocol: the protocol's name.
+        leak: what the plan lets slip, in sentences.
+    """
+
+    folder: Path
+    plan: FoldPlan
+    config: BenchConfig
+    protocol: str
+    leak: tuple[str, ...]
+
+
+def prepare(
+    data: Path,
+    model: str,
+    *,
+    datasets: Sequence[str] = (),
+    recipe: str | None = None,
+    protocol: str | None = None,
+    n_folds: int | None = None,
+    seed: int = 0,
+    eda: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> list[Measurement]:
+    """Find everything a bench needs, and refuse what cannot be used; nothing is written.
+
+    Args:
+        data: the data folder.
+        model: the network, see `evfer.models.create`.
+        datasets: names of converted sets; by default all that are there.
+        recipe: a bench recipe; by default the one that the set's card names, else the network's
+            own.
+        protocol: how people are split and the epoch is chosen: strict, loso, paper or code. By
+            default the set's own folds, with the recipe's choice of the epoch.
+        n_folds: number of folds; by default that of the set's own folds, or the protocol's.
+        seed: seed of the splits.
+        eda: augmentations in place of the recipe's: a preset, or names joined by "+" or ",".
+        overrides: recipe keys that count above all.
+
+    Raises:
+        SourceError: if a set is not converted.
+        ConfigError: for a name or value that cannot be used.
+        RecordingError: if a set's own folds do not fit it.
+    """
+    names = list(datasets) or index.list_sets(data)
+    if not names:
+        raise SourceError(
+            f"no converted set under {data / 'FerDVS'}",
+            expected="at least one",
+            hint="Run: evfer convert --dataset demo",
+        )
+    augment = None if eda is None else transforms.parse_names(eda)
+    found = []
+    for name in names:
+        folder = index.find_set(data, name)
+        entries = index.read_index(folder)
+        plan = _plan(folder, entries, protocol, n_folds, seed)
+        chosen = recipe or _card_recipe(folder.name) or default_recipe(model)
+        kind = protocol or plan.protocol
+        settings = load_config(chosen, model, kind, overrides, augment)
+        leak = folds.explain(folds.leak(plan, entries))
+        found.append(Measurement(folder, plan, settings, kind, leak))
+    return found
+
+
+def measure(
+    measurements: Sequence[Measurement],
+    model: str,
+    out: Path,
+    *,
+    only_folds: Sequence[int] | None = None,
+    seed: int = 0,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    resume: bool = True,
+    workers: int = 1,
+    command: str = "",
+    progress: Callable[[BenchEvent], None] | None = None,
+) -> list[Row]:
+    """Train and test a network on everything that was prepared; see `evfer.bench.bench`.
+
+    Args:
+        measurements: what `prepare` found.
+        model: the network.
+        out: the run's folder.
+        only_folds: numbers of the folds to run; by default all.
+        seed: seed of weights, order, augmentation and dropout.
+        device: where to train.
+        resume: keep rows that are there, and go on from checkpoints.
+        workers: folds to train at a time.
+        command: what the user typed, for `run.toml`.
+        progress: called for each row, and while folds train.
+    """
+    rows: list[Row] = []
+    for item in measurements:
+        rows += bench(
+            [item.folder],
+            model,
+            item.config,
+            out=out,
+            plans={item.folder.name: item.plan},
+            only_folds=only_folds,
+            protocol=item.protocol,
+            seed=seed,
+            device=device,
+            resume=resume,
+            workers=workers,
+            command=command,
+            progress=progress,
+        )
+    return rows
+
+
+def _plan(
+    folder: Path,
+    entries: Sequence[index.IndexEntry],
+    protocol: str | None,
+    n_folds: int | None,
+    seed: int,
+) -> FoldPlan:
+    if protocol is not None:
+        return folds.build(entries, protocol, n_folds, seed)
+    plan = folds.read(folder, entries)
+    if n_folds is None or n_folds == len(plan.splits):
+        return plan
+    if plan.protocol == "imported":
+        raise ConfigError(
+            f"{n_folds} folds of {folder.name}",
+            expected=f"the {len(plan.splits)} folds that were imported",
+            hint="Leave --folds away, or choose a --protocol",
+        )
+    return folds.build(entries, plan.protocol, n_folds, plan.seed)
+
+
+def _card_recipe(set_name: str) -> str | None:
+    """Give the recipe that a set's card names, if it has one."""
+    for name in config.list_shipped("manifests"):
+        card = config.read_toml(config.find_shipped("manifests", name))
+        if card.get("set") == set_name:
+            return card.get("recipe")
+    return None
