@@ -1,5 +1,7 @@
 """Events as pictures: nothing lost, right colours, plain texts."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -104,6 +106,7 @@ def test_figures_repeat_byte_for_byte_and_keep_text_plain():
 
     svg, png = draw()
     assert (svg, png) == draw()
+    svg = re.sub("<!--.*?-->", "", svg, flags=re.DOTALL)  # a formula's source stands in a comment
     assert r"$a^2$ \frac{&lt;/text&gt;&lt;script&gt; 喜" in svg
     assert "<script" not in svg
     assert png.startswith(b"\x89PNG")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from evfer import index, metrics, report, store
-from evfer.errors import DataError
+from evfer.errors import DataError, SourceError
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.report import words
 from evfer.report.examples import collect
@@ -524,8 +524,8 @@ def test_example_clips_are_films_of_their_recordings(tmp_path):
     frames = np.full((2, 40, 60), 200, np.uint8)
     asked = []
 
-    def look_up(set_name, clip_id):
-        asked.append((set_name, clip_id))
+    def look_up(recording):
+        asked.append(recording.relative_to(data).as_posix())
         return frames, np.array([0.0, 0.2])
 
     written = report.render(tmp_path / "a", data=data, frames=look_up)
@@ -536,7 +536,7 @@ def test_example_clips_are_films_of_their_recordings(tmp_path):
         )
         for right in (True, False)
     ]
-    assert asked == [("DemoDVS", p["clip_id"]) for p in surest]
+    assert asked == [f"FerDVS/DemoDVS/{p['clip_id']}.h5" for p in surest]
     page = Page(written.page)
     films = [a for a in page.addresses if a.startswith("data:image/")]
     assert [f.split(";")[0] for f in films] == ["data:image/jpeg", "data:image/png"] * 2
@@ -558,6 +558,14 @@ def test_without_recordings_the_report_says_why(tmp_path):
     assert 'no converted set "DemoDVS"' in nowhere.note
     data = write_set(tmp_path / "data", ["S777/001"])
     assert "is not in" in collect(arenas, found.runs, data, None).note
+    clip_ids = {p["clip_id"] for row in found.rows for p in make_rows()[row.fold]["predictions"]}
+
+    def refuse(recording):
+        raise SourceError(f"{recording.name}: its source is gone")
+
+    there = collect(arenas, found.runs, write_set(tmp_path / "data", clip_ids), refuse)
+    assert [example.frames for example in there.shown] == ["", ""]
+    assert "its source is gone" in there.note
     silent = collect(arenas_of(tmp_path / "b", make_rows(predictions=[])), {}, data, None)
     assert silent.note == "The rows hold no predictions, so there is no clip to show."
 

@@ -52,8 +52,9 @@ def render(
         out: the folder to write into; by default `report` inside the results.
         data: the data folder with the recordings of the example clips; by default the one that
             the runs name. Without recordings the report shows no clips and says so.
-        frames: from a set's name and a clip's to its aligned grey source frames, shape
-            (n, h, w), and their times in seconds, to be shown beside the events; or to None.
+        frames: from a recording's path to its aligned grey source frames, shape (n, h, w), and
+            their times in seconds, or None, such as `evfer.convert.recover_frames`. They become
+            part of the page: pass it only for sets whose faces may be shown.
 
     Returns:
         What was written: `report.html`, `tables/` and `figures/`.

@@ -7,13 +7,14 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from evfer import index, store
-from evfer.errors import EvferError
+from evfer.errors import EvferError, SourceError
 from evfer.pictures import (
     DARK,
     accumulate,
@@ -31,8 +32,10 @@ __all__ = ["Answer", "Example", "Examples", "FrameLookup", "choose_examples", "c
 N_STEPS = 24
 """Pictures in an example's film."""
 
-FrameLookup = Callable[[str, str], tuple[NDArray[np.generic], NDArray[np.float64]] | None]
-"""From a set's name and a clip's to aligned grey frames (n, h, w) and their times in seconds."""
+Frames = tuple[NDArray[Any], NDArray[np.float64]]
+FrameLookup = Callable[[Path], Frames | None]
+"""From a recording's path to its aligned grey frames (n, h, w) and their times in seconds, such
+as `evfer.convert.recover_frames`; may raise any `EvferError`."""
 
 _SIDE = 200
 """Widest film in pixels; larger sensors are made smaller to keep the page light."""
@@ -107,7 +110,7 @@ def collect(
         arenas: what was tested.
         runs: for the data folders that the runs read.
         data: the data folder, if the caller knows it.
-        frames: gives the source frames of a clip, where there are any.
+        frames: gives the source frames of a recording, where there are any.
 
     Returns:
         The films; a recording that is not there is told about and is no error.
@@ -118,16 +121,18 @@ def collect(
     shown: list[Example] = []
     missing: list[str] = []
     for arena, clip_id in wanted[:_MOST]:
-        found = _find(arena, clip_id, runs, data)
-        if isinstance(found, str):
-            missing.append(found)
-            continue
         try:
-            beside = frames(arena.set_name, clip_id) if frames else None
+            path = _find(arena, clip_id, runs, data)
+            recording = store.read(path)
         except EvferError as error:
             missing.append(str(error))
-            beside = None
-        shown.append(_example(arena, clip_id, found, beside))
+            continue
+        beside = None
+        try:
+            beside = frames(path) if frames else None
+        except EvferError as error:
+            missing.append(str(error))
+        shown.append(_example(arena, clip_id, recording, beside))
     note = ""
     if missing:
         what = "clips cannot be shown in full"
@@ -135,33 +140,35 @@ def collect(
     return Examples(tuple(shown), note)
 
 
-def _find(
-    arena: Arena, clip_id: str, runs: Mapping[str, Run], data: Path | None
-) -> store.Recording | str:
-    """Give a clip's recording, or in words why not."""
+def _find(arena: Arena, clip_id: str, runs: Mapping[str, Run], data: Path | None) -> Path:
+    """Give the path of a clip's recording.
+
+    Raises:
+        EvferError: saying why it cannot be found.
+    """
     names = dict.fromkeys(row.run for group in arena.groups for row in group.rows)
     stated = [runs[name].data for name in names if name in runs]
     folders = [data] if data is not None else [folder for folder in stated if folder]
-    if not folders:
-        return "the runs do not say where the recordings lie; name the data folder with --data."
-    reason = ""
+    problem: EvferError = SourceError(
+        "the runs do not say where the recordings lie", hint="Name the data folder with --data"
+    )
     for folder in folders:
         try:
             there = index.find_set(folder, arena.set_name)
-            entries = {entry.clip_id: entry for entry in index.read_index(there)}
-            if clip_id in entries:
-                return store.read(there / entries[clip_id].path)
-            reason = f"{clip_id} is not in {there}."
+            for entry in index.read_index(there):
+                if entry.clip_id == clip_id:
+                    return there / entry.path
+            problem = SourceError(f"{clip_id} is not in {there}")
         except EvferError as error:
-            reason = str(error)
-    return reason
+            problem = error
+    raise problem
 
 
 def _example(
     arena: Arena,
     clip_id: str,
     recording: store.Recording,
-    beside: tuple[NDArray[np.generic], NDArray[np.float64]] | None,
+    beside: Frames | None,
 ) -> Example:
     events, size = recording.events, recording.sensor_size
     last = int(events["t"][-1]) + 1 if len(events) else 1
