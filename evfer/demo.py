@@ -13,6 +13,7 @@ from evfer.convert import (
     Plan,
     Progress,
     convert,
+    frame_lookup,
     load_config,
     open_dataset,
 )
@@ -152,5 +153,6 @@ def run(
             command=command,
             progress=on_bench,
         )
-    report = render(out / "results", out / "report", out / "data")
+    data = out / "data"
+    report = render(out / "results", out / "report", data, frames=frame_lookup(data))
     return DemoResult(summary, tuple(rows), report)
