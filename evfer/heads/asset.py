@@ -8,6 +8,7 @@ A shape target is a sparse field of vertex offsets; identity targets make a pers
 from __future__ import annotations
 
 import functools
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,8 +133,9 @@ def load_asset() -> HeadAsset:
         RecordingError: if the file is missing or damaged.
     """
     try:
-        with np.load(ASSET_PATH, allow_pickle=False) as file:
-            stored: dict[str, NDArray[Any]] = {name: file[name] for name in file.files}
+        # NumPy leaves a file open that it cannot read, so it is opened here
+        with ASSET_PATH.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            stored: dict[str, NDArray[Any]] = {name: arrays[name] for name in arrays.files}
         vertices = (stored["V"] / np.float32(QUANTUM)).astype(np.float32)
         triangles = stored["T"].astype(np.int32)
         materials = stored["M"].astype(np.int32)
@@ -141,7 +143,7 @@ def load_asset() -> HeadAsset:
         offsets = stored["off"].astype(np.int32)
         indices = stored["idx"].astype(np.int16)
         deltas = (stored["dat"] / np.float32(QUANTUM)).astype(np.float32)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise RecordingError(
             f"cannot read {ASSET_PATH.name}: {error}",
             expected="the demo heads that come with evfer",
