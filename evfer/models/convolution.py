@@ -98,15 +98,15 @@ class _DenseConvolution(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             # one product a tap, so that a tap's gradient is rounded once however often it is used
             side = weight.shape[-1]
-            taps = weight.new_zeros(n_out, side, side, n_in)
+            taps = weight.new_empty(n_out, side, side, n_in)
             for row in range(side):
                 out_rows, in_rows = _meet(row, height, out_height, stride, padding)
                 for column in range(side):
                     out_columns, in_columns = _meet(column, width, out_width, stride, padding)
                     left = grads[:, out_rows, out_columns].reshape(-1, n_out)
                     right = inputs[:, in_rows, in_columns].reshape(-1, n_in)
-                    if len(left):
-                        taps[:, row, column] = left.t() @ right
+                    # a tap that meets no input has no rows here, and so a product of 0
+                    taps[:, row, column] = left.t() @ right
             grad_weight = taps.permute(0, 3, 1, 2)
         return grad_x, grad_weight, None, None
 
@@ -121,12 +121,14 @@ def _matrix(
     """Lay out the kernel's taps for every pair of pixels: (out pixels and channels, in ...)."""
     (height, width), (out_height, out_width) = size, out_size
     taps = _channels_last(weight)
-    windows = [
-        taps[:, top : top + height, left : left + width]
-        for top in range(padding, padding - out_height * stride, -stride)
-        for left in range(padding, padding - out_width * stride, -stride)
-    ]
-    return torch.stack(windows).view(len(windows) * weight.shape[0], -1)
+    matrix = weight.new_empty(
+        out_height, out_width, weight.shape[0], height, width, weight.shape[1]
+    )
+    for row in range(out_height):
+        for column in range(out_width):
+            top, left = padding - row * stride, padding - column * stride
+            matrix[row, column] = taps[:, top : top + height, left : left + width]
+    return matrix.view(out_height * out_width * weight.shape[0], -1)
 
 
 def _meet(tap: int, size: int, out_size: int, stride: int, padding: int) -> tuple[slice, slice]:

@@ -19,7 +19,9 @@ In half precision it integrates in float32, SpikingJelly's nodes in the input's 
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -32,7 +34,7 @@ from evfer.models.surrogate import ATan, Surrogate
 
 __all__ = ["Neuron", "SpikingJellyNode", "SpikingNode", "build_node", "fire"]
 
-# Elements of one piece times steps. Smaller pieces cost calls, larger ones leave the cache.
+# Potentials worked on at a time. Smaller pieces cost calls, larger ones leave the cache.
 _PIECE = 1 << 20
 
 
@@ -42,14 +44,14 @@ class Neuron:
 
     Args:
         kind: "if" or "lif".
-        tau: the leak's time constant in steps, at least 1; LIF only.
+        tau: the leak's time constant in steps, above 1; LIF only.
         v_threshold: potential at which the neuron fires; infinity never fires.
         v_reset: potential after a spike; None subtracts the threshold instead (soft reset).
         detach_reset: keep the gradient from flowing through the reset.
         surrogate_function: stands in for the spike's derivative.
 
     Raises:
-        ConfigError: if `tau` is below 1 or a potential is not a number.
+        ConfigError: if `tau` is not above 1 or a potential is not a number.
     """
 
     kind: Literal["if", "lif"] = "if"
@@ -62,8 +64,8 @@ class Neuron:
     def __post_init__(self) -> None:
         if self.kind not in ("if", "lif"):
             raise ConfigError(f'neuron "{self.kind}"', expected='"if" or "lif"')
-        if not self.tau >= 1:
-            raise ConfigError(f"neuron tau {self.tau}", expected="at least 1 step")
+        if not self.tau > 1:
+            raise ConfigError(f"neuron tau {self.tau}", expected="more than 1 step")
         if math.isnan(self.v_threshold) or self.v_threshold == -math.inf:
             raise ConfigError(f"v_threshold {self.v_threshold}", expected="a number or inf")
         if self.v_reset is not None and not math.isfinite(self.v_reset):
@@ -134,6 +136,9 @@ class SpikingJellyNode(nn.Module):
 
 
 def _spikingjelly_node(neuron: Neuron) -> Any:
+    # where there is no Triton, as on every machine without a GPU, torch would log four lines that
+    # say so when SpikingJelly's kernels are registered
+    logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
     # imported on use: nobody who trains with the fused nodes should wait for it
     from spikingjelly.activation_based import neuron as nodes
     from spikingjelly.activation_based import surrogate
@@ -188,20 +193,9 @@ class _Fire(torch.autograd.Function):
         ctx.save_for_backward(x)
         ctx.n_steps, ctx.neuron = n_steps, neuron
         spikes = torch.empty_like(x)
-        inputs, outputs = _flatten_steps(x, n_steps), _flatten_steps(spikes, n_steps)
-        low = _is_low(x)
-        scratch = _Scratch(inputs, 3)
-        for start, stop in scratch.pieces:
-            u, n, s = scratch.cut(stop - start)
-            n.fill_(-neuron.v_start)
-            for t in range(n_steps):
-                _charge(u, n, inputs[t, start:stop], neuron)
-                target = s if low else outputs[t, start:stop]
-                torch.le(u, -neuron.v_threshold, out=target)
-                if low:
-                    outputs[t, start:stop] = s
-                if t + 1 < n_steps:
-                    _reset(n, u, target, neuron)
+        outputs = _flatten_steps(spikes, n_steps)
+        for start, stop, u in _integrate(_flatten_steps(x, n_steps), neuron):
+            torch.le(u, -neuron.v_threshold, out=outputs[:, start:stop])
         return spikes
 
     @staticmethod
@@ -213,72 +207,85 @@ class _Fire(torch.autograd.Function):
         grad_x = torch.empty_like(x)
         if math.isinf(neuron.v_threshold):
             return grad_x.zero_(), None, None
-        inputs, grads = _flatten_steps(x, n_steps), _flatten_steps(grad, n_steps)
-        outputs = _flatten_steps(grad_x, n_steps)
-        low = _is_low(x)
-        scratch = _Scratch(inputs, n_steps + 4)
-        for start, stop in scratch.pieces:
-            *potentials, n, s, slope, g = scratch.cut(stop - start)
-            n.fill_(-neuron.v_start)
-            for t, u in enumerate(potentials):
-                _charge(u, n, inputs[t, start:stop], neuron)
-                if t + 1 < n_steps:
-                    if neuron.v_reset is None:
-                        torch.le(u, -neuron.v_threshold, out=s)
-                    _reset(n, u, s, neuron)
-            grad_v = n.zero_()  # nobody looks at the potential after the last step
-            for t in reversed(range(n_steps)):
-                u = potentials[t]
-                torch.add(u, neuron.v_threshold, out=slope)
-                neuron.surrogate_function.derivative_(slope)
-                grad_s = grads[t, start:stop]
-                if low:
-                    grad_s = g.copy_(grad_s)
-                if t + 1 < n_steps:
-                    _reset_backward(grad_v, u, slope, s, neuron)
-                grad_h = grad_v.addcmul_(grad_s, slope)
+        grads, outputs = _flatten_steps(grad, n_steps), _flatten_steps(grad_x, n_steps)
+        slopes = grads_h = None
+        for start, stop, u in _integrate(_flatten_steps(x, n_steps), neuron):
+            if slopes is None or grads_h is None:
+                slopes, grads_h = torch.empty_like(u), torch.empty_like(u)
+            slope, grad_h = slopes[:, : stop - start], grads_h[:, : stop - start]
+            torch.add(u, neuron.v_threshold, out=slope)
+            neuron.surrogate_function.derivative_(slope)
+            torch.mul(slope, grads[:, start:stop], out=grad_h)  # what comes through the spikes
+            for t in range(n_steps - 2, -1, -1):
+                grad_v = grad_h[t + 1]
                 if neuron.kind == "lif":
-                    outputs[t, start:stop] = torch.div(grad_h, neuron.tau, out=s)
-                    grad_h.sub_(s)
-                else:
-                    outputs[t, start:stop] = grad_h
+                    grad_v = grad_v - grad_v / neuron.tau
+                grad_h[t] += _reset_backward(grad_v, u[t], slope[t], neuron)
+            if neuron.kind == "lif":
+                grad_h.div_(neuron.tau)
+            outputs[:, start:stop] = grad_h
         return grad_x, None, None
 
 
+def _integrate(x: Tensor, neuron: Neuron) -> Iterator[tuple[int, int, Tensor]]:
+    """Work out -H for piece after piece of the neurons.
+
+    Args:
+        x: input, shape (n_steps, neurons).
+        neuron: what each neuron does.
+
+    Yields:
+        First and last-but-one neuron of a piece, and their -H, shape (n_steps, piece), float32
+        or better; the next piece overwrites it.
+    """
+    n_steps, size = x.shape
+    length = max(min(_PIECE // n_steps, size), 1) if x.device.type == "cpu" else size
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    potentials = torch.empty(n_steps, length, dtype=dtype, device=x.device)
+    before = potentials.new_empty(length)
+    for start in range(0, size, max(length, 1)):
+        stop = min(start + length, size)
+        u, n, inputs = potentials[:, : stop - start], before[: stop - start], x[:, start:stop]
+        if x.dtype != dtype:
+            inputs = u.copy_(inputs)
+        n.fill_(-neuron.v_start)
+        for t in range(n_steps):
+            _charge(u[t], n, inputs[t], neuron)
+            if t + 1 < n_steps:
+                _reset(n, u[t], neuron)
+        yield start, stop, u
+
+
 def _charge(u: Tensor, n: Tensor, x: Tensor, neuron: Neuron) -> None:
-    """Write -H into `u`, from n = -V and the input."""
+    """Write -H into `u`, which may be `x`, from n = -V and the input."""
     if neuron.kind == "if":
         torch.sub(n, x, out=u)
         return
-    torch.add(n, neuron.v_start, out=u) if neuron.v_start else u.copy_(n)
-    u.add_(x).div_(neuron.tau)
+    driven = n + neuron.v_start if neuron.v_start else n
+    torch.add(driven, x, out=u).div_(neuron.tau)
     torch.sub(n, u, out=u)
 
 
-def _reset(n: Tensor, u: Tensor, s: Tensor, neuron: Neuron) -> None:
-    """Write -V after the spikes `s` into `n`, from u = -H. Hard resets do not look at `s`."""
+def _reset(n: Tensor, u: Tensor, neuron: Neuron) -> None:
+    """Write -V after the step into `n`, from u = -H."""
     if neuron.v_reset is not None:
         torch.ops.aten.threshold.out(u, -neuron.v_threshold, -neuron.v_reset, out=n)
     elif math.isinf(neuron.v_threshold):
         n.copy_(u)  # infinity times no spike would be no number
     else:
-        torch.add(u, s, alpha=neuron.v_threshold, out=n)
+        torch.le(u, -neuron.v_threshold, out=n)
+        torch.add(u, n, alpha=neuron.v_threshold, out=n)
 
 
-def _reset_backward(grad_v: Tensor, u: Tensor, slope: Tensor, s: Tensor, neuron: Neuron) -> None:
-    """Turn the gradient of V in place into that of H, for the way past the spike's output."""
-    if neuron.detach_reset:
-        through_spike = None
-    elif neuron.v_reset is None:
-        through_spike = torch.mul(grad_v, -neuron.v_threshold, out=s)
-    else:
-        through_spike = torch.mul(torch.add(u, neuron.v_reset, out=s), grad_v, out=s)
+def _reset_backward(grad_v: Tensor, u: Tensor, slope: Tensor, neuron: Neuron) -> Tensor:
+    """Give the gradient of H that comes from V after the step, from u = -H and the spike's."""
+    grad_h = grad_v
     if neuron.v_reset is not None:
-        torch.ops.aten.threshold_backward.grad_input(
-            grad_v, u, -neuron.v_threshold, grad_input=grad_v
-        )
-    if through_spike is not None:
-        grad_v.addcmul_(through_spike, slope)
+        grad_h = torch.ops.aten.threshold_backward(grad_v, u, -neuron.v_threshold)
+    if neuron.detach_reset:
+        return grad_h
+    jump = -neuron.v_threshold if neuron.v_reset is None else u + neuron.v_reset
+    return grad_h + jump * grad_v * slope
 
 
 def _memory_format(x: Tensor) -> torch.memory_format:
@@ -288,26 +295,7 @@ def _memory_format(x: Tensor) -> torch.memory_format:
 
 
 def _flatten_steps(x: Tensor, n_steps: int) -> Tensor:
-    """View a sequence as (n_steps, elements of a step), in the order of its memory."""
+    """View a sequence as (n_steps, neurons), neurons in the order of memory."""
     if _memory_format(x) == torch.channels_last:
         x = x.permute(0, 2, 3, 1)
     return x.view(n_steps, -1)
-
-
-def _is_low(x: Tensor) -> bool:
-    return x.dtype in (torch.bfloat16, torch.float16)
-
-
-class _Scratch:
-    """Rows of working memory, and the pieces of a step that are worked on one after another."""
-
-    def __init__(self, x: Tensor, n_rows: int) -> None:
-        n_steps, size = x.shape
-        length = max(_PIECE // n_steps, 1 << 15) if x.device.type == "cpu" else size
-        length = max(min(length, size), 1)
-        dtype = torch.float32 if _is_low(x) else x.dtype
-        self._rows = [torch.empty(length, dtype=dtype, device=x.device) for _ in range(n_rows)]
-        self.pieces = [(start, min(start + length, size)) for start in range(0, size, length)]
-
-    def cut(self, length: int) -> list[Tensor]:
-        return [row[:length] for row in self._rows]

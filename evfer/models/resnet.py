@@ -85,7 +85,8 @@ class ResNet18(nn.Module):
         hidden: list[nn.Module] = []
         if params.head == "matched":
             hidden = [nn.Linear(_WIDTHS[-1], _WIDTHS[-1]), nn.Dropout(params.dropout)]
-        self.head = nn.Sequential(*hidden, nn.Linear(_WIDTHS[-1], n_classes, bias=False))
+        self.classes = nn.Linear(_WIDTHS[-1], n_classes, bias=False)
+        self.hidden = nn.Sequential(*hidden)
         initialise_convolutions(self, leave=self.stem.conv)
         if params.zero_init_gamma:
             for block in blocks:
@@ -112,9 +113,9 @@ class ResNet18(nn.Module):
         x = frames.flatten(1, 2).to(self.stem.conv.weight.dtype)
         x = x.contiguous(memory_format=torch.channels_last)
         x = self.blocks(self.pool(functional.relu(self.stem(x))))
-        features = x.mean((2, 3), dtype=torch.float32)
+        features = x.mean((2, 3), dtype=self.classes.weight.dtype)
         with torch.autocast(features.device.type, enabled=False):
-            logits: Tensor = self.head(features)
+            logits: Tensor = self.classes(self.hidden(features))
         return logits
 
 

@@ -152,7 +152,7 @@ class SpikingFER(nn.Module):
         return self.head.forward_steps(self._features(frames))
 
     def _features(self, frames: Tensor) -> Tensor:
-        """Give pooled spikes, shape (t, n, 512), float32."""
+        """Give pooled spikes, shape (t, n, 512), in the type of the head."""
         channels = self.params.in_channels
         if frames.ndim != 5 or frames.shape[2] != channels or 0 in frames.shape:
             raise ConfigError(
@@ -165,7 +165,7 @@ class SpikingFER(nn.Module):
         x = self.pool(self.stem(x, n_steps))
         for block in self.blocks:
             x = block(x, n_steps)
-        return x.mean((2, 3), dtype=torch.float32).unflatten(0, (n_steps, -1))
+        return x.mean((2, 3), dtype=self.head.classes.weight.dtype).unflatten(0, (n_steps, -1))
 
 
 class _SpikingConvolution(nn.Module):
@@ -208,7 +208,7 @@ class Accumulator(nn.Module):
     """The head: currents integrated over the steps without a threshold, then the classes.
 
     Logits are `W * sum_t(A f_t + b)`; heads without the first layer integrate the features.
-    Everything is float32, whatever autocast says: sums over steps would lose bits otherwise.
+    Autocast does not reach it: in half precision, sums over steps would lose bits.
 
     Args:
         n_features: features a step.

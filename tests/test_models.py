@@ -1,0 +1,619 @@
+"""Networks: shapes and parameters, neurons against SpikingJelly's, whole nets against oracles."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+import types
+
+import hypothesis
+import pytest
+import torch
+from hypothesis import strategies as st
+from spikingjelly_sew import SpikingJellySEW
+from torch import nn
+from torch.nn import functional as F
+
+from evfer.errors import ConfigError, UnknownNameError
+from evfer.models import convolution, count_parameters, create, neurons
+from evfer.models.neurons import Neuron, SpikingJellyNode, SpikingNode, build_node, fire
+from evfer.models.sew_resnet import Accumulator, SpikingFERParams
+from evfer.models.surrogate import ATan, Rect, Sigmoid, build_surrogate
+
+SURROGATES = [ATan(), ATan(5.0), Sigmoid(), Rect()]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def random(*shape, seed=0, dtype=torch.float32):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def spike_frames(n=2, t=3, side=32, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand((n, t, 2, side, side), generator=generator) < 0.15).float()
+
+
+def gradients(module, frames, seed=9):
+    """Logits, and the gradients of a fixed weighting of them."""
+    module.zero_grad()
+    logits = module(frames)
+    (logits * random(*logits.shape, seed=seed).to(logits)).sum().backward()
+    return logits.detach(), {name: p.grad.clone() for name, p in module.named_parameters()}
+
+
+def awake(module, seed=1):
+    """Give batch norms random weights, so that no gradient is zero by construction."""
+    generator = torch.Generator().manual_seed(seed)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.uniform_(part.weight, 0.5, 1.5, generator=generator)
+            nn.init.uniform_(part.bias, -0.3, 0.5, generator=generator)
+    return module
+
+
+class TestCreate:
+    @pytest.mark.parametrize(
+        ("name", "options", "count"),
+        [
+            ("spiking-fer", {}, 11_439_104),
+            ("spiking-fer", {"head": "paper"}, 11_439_104 - 512),
+            ("spiking-fer", {"head": "linear"}, 11_173_376 + 3_072),
+            ("resnet18", {}, 11_207_808),
+            ("resnet18", {"head": "matched"}, 11_470_464),
+        ],
+    )
+    def test_parameter_counts_are_the_published_ones(self, name, options, count):
+        assert count_parameters(create(name, **options)) == count
+
+    @pytest.mark.parametrize("name", ["spiking-fer", "resnet18"])
+    @pytest.mark.parametrize("n_steps", [1, 4])
+    def test_gives_logits_of_the_asked_shape(self, name, n_steps):
+        module = create(name, 5, n_steps, seed=0)
+        frames = spike_frames(3, n_steps)
+        logits = module(frames)
+        assert logits.shape == (3, 5)
+        assert logits.dtype == torch.float32
+        assert module.n_steps == n_steps
+        assert torch.equal(module.eval()(frames.to(torch.uint8)), module(frames))
+
+    @pytest.mark.parametrize("name", ["spiking-fer", "resnet18"])
+    def test_odd_sizes_and_a_batch_of_one(self, name):
+        module = create(name, 6, 2, seed=0, head="linear")
+        assert module(torch.ones(1, 2, 2, 70, 45)).isfinite().all()
+        assert module.eval()(torch.ones(1, 2, 2, 9, 9)).isfinite().all()
+
+    @pytest.mark.parametrize("name", ["spiking-fer", "resnet18"])
+    def test_the_seed_decides_the_weights_and_leaves_the_global_generator(self, name):
+        before = torch.get_rng_state()
+        first, again, other = (create(name, seed=seed).state_dict() for seed in (3, 3, 0))
+        assert torch.equal(torch.get_rng_state(), before)
+        assert all(torch.equal(first[key], again[key]) for key in first)
+        assert not torch.equal(first["stem.conv.weight"], other["stem.conv.weight"])
+        torch.manual_seed(3)
+        unseeded = create(name).state_dict()
+        assert all(torch.equal(first[key], unseeded[key]) for key in first)
+
+    @pytest.mark.parametrize("name", ["spiking-fer", "resnet18"])
+    def test_two_trainings_from_one_seed_agree_to_the_bit(self, name):
+        def train():
+            module = create(name, 6, 2, seed=0)
+            torch.manual_seed(0)
+            optimiser = torch.optim.SGD(module.parameters(), lr=0.01)
+            for i in range(2):
+                gradients(module, spike_frames(2, 2, seed=i))
+                optimiser.step()
+            return module.state_dict()
+
+        first, again = train(), train()
+        assert all(torch.equal(first[key], again[key]) for key in first)
+
+    def test_unknown_names_name_the_nearest(self):
+        with pytest.raises(UnknownNameError, match="spiking-fer"):
+            create("spiking-fre")
+        with pytest.raises(UnknownNameError, match=r"model\.detach_reset"):
+            create("spiking-fer", detach_rest=True)
+        with pytest.raises(UnknownNameError, match="IAND"):
+            create("spiking-fer", cnf="IANDD")
+        with pytest.raises(UnknownNameError, match=r"model\.head"):
+            create("resnet18", haed="matched")
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"dropout": 1.0},
+            {"tau": 1.0, "neuron": "lif"},
+            {"in_channels": 0},
+            {"surrogate_alpha": -1.0},
+            {"n_classes": 1},
+            {"n_steps": 0},
+            {"zero_init_gamma": 1},
+        ],
+    )
+    def test_values_that_cannot_be_used_are_refused(self, options):
+        with pytest.raises(ConfigError):
+            create("spiking-fer", **options)
+
+    @pytest.mark.parametrize("name", ["spiking-fer", "resnet18"])
+    @pytest.mark.parametrize(
+        "shape", [(2, 2, 32, 32), (2, 2, 3, 32, 32), (0, 2, 2, 32, 32), (2, 0, 2, 32, 32)]
+    )
+    def test_input_of_another_shape_is_refused(self, name, shape):
+        with pytest.raises(ConfigError, match="shape"):
+            create(name, 6, 2)(torch.zeros(shape))
+
+    def test_the_twin_wants_its_own_number_of_steps(self):
+        with pytest.raises(ConfigError, match=r"clips, 4, 2, height"):
+            create("resnet18", 6, 4)(spike_frames(2, 3))
+
+
+class TestPlugins:
+    @pytest.fixture
+    def install(self, monkeypatch):
+        def put(factory):
+            module = types.ModuleType("a_script")
+            module.build = factory
+            monkeypatch.setitem(sys.modules, "a_script", module)
+            return "a_script:build"
+
+        return put
+
+    def test_a_function_of_ones_own(self, install):
+        def build(n_classes, n_steps, width=4):
+            return nn.Sequential(nn.Flatten(), nn.LazyLinear(width), nn.Linear(width, n_classes))
+
+        module = create(install(build), 6, 2, width=7)
+        assert module(spike_frames(2, 2)).shape == (2, 6)
+        with pytest.raises(UnknownNameError, match='"width"'):
+            create("a_script:build", widht=7)
+
+    def test_options_of_any_name_pass_where_they_are_welcome(self, install):
+        assert isinstance(create(install(lambda **options: nn.Identity()), colour=3), nn.Identity)
+
+    def test_what_builds_no_network_is_refused(self, install):
+        with pytest.raises(ConfigError, match="int"):
+            create(install(lambda n_classes, n_steps: 3))
+        with pytest.raises(ConfigError, match="takes no n_steps"):
+            create(install(lambda n_classes: nn.Identity()))
+        with pytest.raises(ConfigError, match="called"):
+            create(install("no function"))
+
+
+class TestNeurons:
+    @hypothesis.settings(max_examples=60, deadline=None)
+    @hypothesis.given(
+        kind=st.sampled_from(["if", "lif"]),
+        tau=st.sampled_from([1.3, 2.0, 3.0, 10.0]),
+        v_threshold=st.sampled_from([0.3, 1.0, 2.5]),
+        v_reset=st.sampled_from([0.0, None, -0.4, 0.25]),
+        detach_reset=st.booleans(),
+        surrogate=st.sampled_from(SURROGATES),
+        n_steps=st.integers(1, 7),
+        shape=st.sampled_from([(1,), (3, 5), (2, 3, 4, 4), (1, 1, 1, 1)]),
+        channels_last=st.booleans(),
+        scale=st.floats(0.1, 4.0),
+        seed=st.integers(0, 2**20),
+    )
+    def test_fused_equals_spikingjelly(
+        self,
+        kind,
+        tau,
+        v_threshold,
+        v_reset,
+        detach_reset,
+        surrogate,
+        n_steps,
+        shape,
+        channels_last,
+        scale,
+        seed,
+    ):
+        neuron = Neuron(kind, tau, v_threshold, v_reset, detach_reset, surrogate)
+        x = random(n_steps * shape[0], *shape[1:], seed=seed) * scale + 0.2
+        if channels_last and x.ndim == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        grad = random(*x.shape, seed=seed + 1)
+        ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+        spikes = build_node(neuron)(ours, n_steps)
+        expected = build_node(neuron, "spikingjelly")(theirs, n_steps)
+        assert torch.equal(spikes, expected)
+        assert spikes.stride() == x.stride()
+        spikes.backward(grad)
+        expected.backward(grad)
+        size = theirs.grad.abs().max()
+        assert torch.allclose(ours.grad, theirs.grad, rtol=2e-6, atol=2e-6 * max(size, 1))
+
+    def test_potentials_worked_out_by_hand(self):
+        x = torch.tensor([0.6, 0.6, 0.5, 2.7, 0.0, 0.5])[:, None]
+        hard = fire(x, 6, Neuron())
+        soft = fire(x, 6, Neuron(v_reset=None))
+        # hard: .6, 1.2 fires, .5, 3.2 fires, 0, .5; soft: .6, 1.2, .7, 3.4, 2.4, 1.9
+        assert hard[:, 0].tolist() == [0, 1, 0, 1, 0, 0]
+        assert soft[:, 0].tolist() == [0, 1, 0, 1, 1, 1]
+        # leaky, tau 2: .3, .45, .475, 1.5875 fires, 0, .25
+        assert fire(x, 6, Neuron("lif"))[:, 0].tolist() == [0, 0, 0, 1, 0, 0]
+
+    def test_a_potential_equal_to_the_threshold_fires(self):
+        assert fire(torch.tensor([[1.0], [0.5], [0.5]]), 3, Neuron())[:, 0].tolist() == [1, 0, 1]
+
+    @pytest.mark.parametrize("backend", ["fused", "spikingjelly"])
+    def test_a_node_starts_anew_at_each_call(self, backend):
+        node = build_node(Neuron(), backend)
+        x = torch.full((1, 3), 0.7)
+        assert node(x, 1).sum() == 0
+        assert node(x, 1).sum() == 0
+        assert node(torch.full((2, 4), 0.7), 2).tolist() == [[0.0] * 4, [1.0] * 4]
+
+    @pytest.mark.parametrize("v_reset", [0.0, None])
+    @pytest.mark.parametrize("detach_reset", [True, False])
+    def test_an_infinite_threshold_never_fires_and_gives_no_nan(self, v_reset, detach_reset):
+        neuron = Neuron(v_threshold=math.inf, v_reset=v_reset, detach_reset=detach_reset)
+        x = (random(12, 5) * 10).requires_grad_()
+        spikes = fire(x, 4, neuron)
+        spikes.sum().backward()
+        assert not spikes.any()
+        assert not x.grad.any()
+
+    @pytest.mark.parametrize("kind", ["if", "lif"])
+    def test_no_input_gives_no_spike(self, kind):
+        x = torch.zeros(6, 4, requires_grad=True)
+        spikes = fire(x, 3, Neuron(kind))
+        spikes.sum().backward()
+        assert not spikes.any()
+        assert x.grad.isfinite().all()
+
+    def test_every_layout_of_memory_gives_the_same(self):
+        x = random(8, 3, 4, 5)
+        wide = random(8, 3, 4, 10)
+        wide[..., ::2] = x
+        layouts = [x, x.contiguous(memory_format=torch.channels_last), wide[..., ::2]]
+        results = []
+        for layout in layouts:
+            leaf = layout.detach().requires_grad_()
+            spikes = fire(leaf, 2, Neuron())
+            # a gradient that lies differently from the input
+            spikes.backward(random(4, 8, 5, 3, seed=4).permute(1, 3, 0, 2))
+            results.append((spikes.detach(), leaf.grad))
+        for spikes, grad in results[1:]:
+            assert torch.equal(spikes, results[0][0])
+            assert torch.equal(grad, results[0][1])
+
+    @pytest.mark.parametrize("neuron", [Neuron(), Neuron("lif", v_reset=None, detach_reset=False)])
+    def test_the_size_of_a_piece_changes_nothing(self, neuron, monkeypatch):
+        x = random(3 * 2, 37).requires_grad_()
+
+        def run():
+            x.grad = None
+            spikes = fire(x, 3, neuron)
+            spikes.backward(random(6, 37, seed=5))
+            return spikes.detach(), x.grad
+
+        whole = run()
+        monkeypatch.setattr(neurons, "_PIECE", 3 * 10)
+        assert all(torch.equal(a, b) for a, b in zip(whole, run(), strict=True))
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+    def test_half_precision_integrates_in_single(self, dtype):
+        low = (random(5 * 4, 200) * 0.4).to(dtype).requires_grad_()
+        single = low.detach().float().requires_grad_()
+        grad = random(20, 200, seed=2).to(dtype)
+        spikes, expected = fire(low, 5, Neuron()), fire(single, 5, Neuron())
+        spikes.backward(grad)
+        expected.backward(grad.float())
+        assert spikes.dtype == dtype
+        assert torch.equal(spikes.float(), expected)
+        assert torch.equal(low.grad, single.grad.to(dtype))
+
+    def test_settings_that_make_no_neuron_are_refused(self):
+        for settings in (
+            {"kind": "izhikevich"},
+            {"tau": 1.0},
+            {"v_threshold": math.nan},
+            {"v_reset": math.inf},
+        ):
+            with pytest.raises(ConfigError):
+                Neuron(**settings)
+        with pytest.raises(ConfigError, match="backend"):
+            build_node(Neuron(), "cupy")
+        with pytest.raises(ConfigError, match="3 steps"):
+            fire(torch.zeros(4, 1), 3, Neuron())
+
+
+class TestSurrogates:
+    def test_values(self):
+        u = torch.linspace(-3, 3, 61, dtype=torch.float64)
+        atan = 1 / (1 + (math.pi * u) ** 2)
+        assert torch.allclose(ATan().derivative_(u.clone()), atan, rtol=1e-12)
+        s = 1 / (1 + torch.exp(-4 * u))
+        assert torch.allclose(Sigmoid().derivative_(u.clone()), 4 * s * (1 - s), rtol=1e-9)
+        assert Rect(2.0).derivative_(torch.tensor([-0.3, -0.2, 0.0, 0.25])).tolist() == [0, 2, 2, 0]
+
+    @pytest.mark.parametrize("surrogate", SURROGATES)
+    def test_a_bump_has_area_one_is_even_and_vanishes_far_away(self, surrogate):
+        u = torch.linspace(-400, 400, 4_000_001, dtype=torch.float64)
+        bump = surrogate.derivative_(u.clone())
+        assert torch.trapezoid(bump, u) == pytest.approx(1, abs=2e-3)
+        assert torch.allclose(bump, bump.flip(0), rtol=1e-6, atol=1e-12)
+        assert surrogate.derivative_(torch.tensor([-math.inf])).item() == 0
+
+    def test_names(self):
+        assert build_surrogate("sigmoid") == Sigmoid(4.0)
+        assert build_surrogate("atan", 3.0) == ATan(3.0)
+        with pytest.raises(UnknownNameError, match="sigmoid"):
+            build_surrogate("sigmoidal")
+
+
+class TestConvolution:
+    @pytest.mark.parametrize("side", [1, 3, 5])
+    def test_equals_the_library_on_every_small_map(self, side):
+        n_dense = 0
+        for padding, stride, height, width in itertools.product(
+            (0, 1, 2), (1, 2, 3), (1, 2, 3, 4), (1, 2, 3)
+        ):
+            if min(height, width) + 2 * padding < side:
+                continue
+            layer = convolution.Conv2d(3, 4, side, stride, padding).double()
+            x = random(2, 3, height, width, dtype=torch.float64).requires_grad_()
+            n_dense += convolution._is_dense(x, layer.weight, stride, padding)
+            ours, theirs = layer(x), F.conv2d(x, layer.weight, None, stride, padding)
+            assert torch.allclose(ours, theirs)
+            grad = random(*ours.shape, seed=1, dtype=torch.float64)
+            inputs = (x, layer.weight)
+            for a, b in zip(
+                torch.autograd.grad(ours, inputs, grad),
+                torch.autograd.grad(theirs, inputs, grad),
+                strict=True,
+            ):
+                assert torch.allclose(a, b)
+        assert n_dense >= (1 if side == 1 else 10)
+
+    def test_takes_the_short_way_where_every_output_sees_every_input(self):
+        def is_dense(height, width, side, stride, padding):
+            x, weight = torch.zeros(1, 1, height, width), torch.zeros(1, 1, side, side)
+            return convolution._is_dense(x, weight, stride, padding)
+
+        assert is_dense(2, 2, 3, 1, 1)
+        assert is_dense(1, 1, 3, 1, 1)
+        assert is_dense(2, 2, 3, 2, 1)
+        assert not is_dense(3, 3, 3, 1, 1)
+        assert not is_dense(4, 2, 3, 2, 1)
+        assert not is_dense(2, 2, 1, 1, 0)
+
+    def test_follows_autocast(self):
+        layer = convolution.Conv2d(8, 8, 3, 1, 1)
+        x = random(4, 8, 2, 2).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            y = layer(x)
+        assert y.dtype == torch.bfloat16
+        y.float().sum().backward()
+        assert layer.weight.grad.dtype == x.grad.dtype == torch.float32
+        assert torch.allclose(y.float(), layer(x), rtol=0.05, atol=0.05)
+        assert torch.allclose(
+            layer.weight.grad, torch.autograd.grad(layer(x).sum(), layer.weight)[0], atol=0.1
+        )
+
+    def test_weights_keep_their_layout_when_loaded(self):
+        layer = convolution.Conv2d(4, 4, 3, 1, 1)
+        layer.load_state_dict({"weight": random(4, 4, 3, 3)})
+        assert layer.weight.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(layer.weight, random(4, 4, 3, 3))
+
+
+class TestSpikingFER:
+    @pytest.mark.parametrize(
+        ("head", "cnf", "kind", "reset"),
+        [
+            ("code", "ADD", "if", "hard"),
+            ("linear", "ADD", "if", "soft"),
+            ("code", "AND", "if", "hard"),
+            ("linear", "IAND", "lif", "hard"),
+        ],
+    )
+    def test_equals_a_network_of_spikingjelly_layers(self, head, cnf, kind, reset):
+        # double precision, so that no spike hangs on the order of a sum
+        oracle = awake(SpikingJellySEW(head, cnf, kind, reset)).double()
+        module = create(
+            "spiking-fer",
+            head=head,
+            cnf=cnf,
+            neuron=kind,
+            reset=reset,
+            dropout=0.0,
+            logit_scale="mean" if head == "linear" else "sum",
+        ).double()
+        module.load_state_dict(oracle.state_dict())
+        frames = spike_frames(3, 4)
+        logits, grads = gradients(module, frames)
+        expected, expected_grads = gradients(oracle, frames.double())
+        assert torch.allclose(logits, expected)
+        assert grads.keys() == expected_grads.keys()
+        for name, grad in grads.items():
+            size = expected_grads[name].abs().max()
+            assert size > 0, name
+            assert (grad - expected_grads[name]).abs().max() <= 1e-8 * size, name
+        assert torch.allclose(module.eval()(frames), oracle.eval()(frames.double()))
+
+    def test_both_backends_give_the_same_network(self):
+        modules = [
+            awake(create("spiking-fer", 6, 3, seed=0, dropout=0.0, backend=backend))
+            for backend in ("fused", "spikingjelly")
+        ]
+        kinds = [{type(m) for m in module.modules()} for module in modules]
+        assert SpikingNode in kinds[0]
+        assert SpikingJellyNode in kinds[1]
+        (ours, our_grads), (theirs, their_grads) = (gradients(m, spike_frames()) for m in modules)
+        assert torch.equal(ours, theirs)
+        for name, grad in their_grads.items():
+            assert (our_grads[name] - grad).abs().max() <= 2e-5 * grad.abs().max(), name
+
+    def test_nothing_is_kept_between_sequences(self):
+        module = awake(create("spiking-fer", 6, 3, seed=0)).eval()
+        frames = spike_frames()
+        first = module(frames)
+        module(spike_frames(1, 5, seed=8))
+        assert torch.equal(module(frames), first)
+        assert torch.allclose(module(frames.flip(0)).flip(0), first, rtol=1e-4, atol=1e-5)
+
+    def test_logits_after_each_step_are_those_of_the_shorter_sequence(self):
+        for scale in ("sum", "mean"):
+            module = awake(create("spiking-fer", 6, 4, seed=0, logit_scale=scale)).eval()
+            frames = spike_frames(2, 4)
+            steps = module.forward_steps(frames)
+            assert steps.shape == (4, 2, 6)
+            assert torch.equal(steps[-1], module(frames))
+            for t in range(1, 5):
+                shorter = module(frames[:, :t])
+                assert torch.allclose(steps[t - 1], shorter, rtol=1e-4, atol=1e-5)
+            assert not torch.allclose(steps[0], steps[1])
+
+    def test_the_mean_is_the_sum_over_the_number_of_steps(self):
+        frames = spike_frames(2, 4)
+        total, mean = (
+            awake(create("spiking-fer", seed=0, logit_scale=scale)).eval()(frames)
+            for scale in ("sum", "mean")
+        )
+        assert torch.equal(total / 4, mean)
+
+    def test_without_input_nothing_is_nan(self):
+        module = create("spiking-fer", 6, 3, seed=0, zero_init_gamma=False)
+        logits, grads = gradients(module, torch.zeros(2, 3, 2, 32, 32))
+        assert logits.isfinite().all()
+        assert all(grad.isfinite().all() for grad in grads.values())
+
+    def test_initial_weights(self):
+        module = create("spiking-fer", seed=0)
+        for block in module.blocks:
+            assert not block.second.norm.weight.any()
+            assert (block.first.norm.weight == 1).all()
+            weight = block.second.conv.weight
+            assert weight.std().item() == pytest.approx(
+                math.sqrt(2 / (9 * weight.shape[0])), rel=0.05
+            )
+        # the stem is PyTorch's default: uniform within 1 / sqrt(fan-in)
+        bound = 1 / math.sqrt(2 * 49)
+        assert 0.95 * bound < module.stem.conv.weight.abs().max().item() <= bound
+        awake_module = create("spiking-fer", seed=0, zero_init_gamma=False)
+        assert all((block.second.norm.weight == 1).all() for block in awake_module.blocks)
+
+    @pytest.mark.parametrize(("cnf", "expected"), [("ADD", 4.0), ("AND", 3.0), ("IAND", 0.0)])
+    def test_blocks_join_their_shortcut(self, cnf, expected):
+        module = create("spiking-fer", seed=0, cnf=cnf)
+        block = module.blocks[0]
+        nn.init.zeros_(block.second.norm.weight)
+        nn.init.constant_(block.second.norm.bias, 1.5)  # so that every neuron fires
+        assert (block(torch.full((2, 64, 4, 4), 3.0), 2) == expected).all()
+
+    def test_autocast_gives_nearly_the_same_first_spikes_and_single_precision_logits(self):
+        module = awake(create("spiking-fer", 6, 3, seed=0, head="linear"))
+        spikes = []
+        module.stem.register_forward_hook(lambda *arguments: spikes.append(arguments[-1]))
+        frames = spike_frames(4, 3)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, grads = gradients(module, frames)
+        assert logits.dtype == torch.float32
+        assert all(g.dtype == torch.float32 and g.isfinite().all() for g in grads.values())
+        module(frames)
+        assert spikes[0].dtype == torch.bfloat16
+        assert 0.1 < spikes[1].mean() < 0.9
+        assert (spikes[0].float() == spikes[1]).float().mean() > 0.98
+
+    def test_it_learns(self):
+        module = create(
+            "spiking-fer", 2, 2, seed=0, head="linear", logit_scale="mean", zero_init_gamma=False
+        )
+        frames = torch.zeros(8, 2, 2, 16, 16)
+        frames[:4, :, 0, :8], frames[4:, :, 1, 8:] = 1, 1
+        labels = torch.tensor([0] * 4 + [1] * 4)
+        optimiser = torch.optim.AdamW(module.parameters(), lr=2e-3)
+        losses = []
+        for _ in range(8):
+            loss = F.cross_entropy(module(frames), labels)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+        assert losses[-1] < 0.2 < 0.5 < losses[0]
+
+
+class TestAccumulator:
+    @pytest.mark.parametrize("head", ["code", "paper", "linear"])
+    def test_equals_the_sum_of_each_steps_currents(self, head):
+        readout = Accumulator(8, 3, SpikingFERParams(head=head, dropout=0.0))
+        features = random(5, 4, 8)
+        currents = features
+        if head != "linear":
+            assert (readout.current.bias is not None) == (head == "code")
+            currents = F.linear(features, readout.current.weight, readout.current.bias)
+        expected = F.linear(currents.sum(0), readout.classes.weight)
+        assert torch.allclose(readout(features), expected, rtol=1e-5, atol=1e-6)
+
+    def test_dropout_belongs_to_the_code_head_and_is_drawn_for_each_step(self):
+        features = torch.ones(2, 1, 64)
+        readout = Accumulator(64, 64, SpikingFERParams(dropout=0.5))
+        nn.init.eye_(readout.current.weight)
+        nn.init.zeros_(readout.current.bias)
+        nn.init.eye_(readout.classes.weight)
+        torch.manual_seed(0)
+        # a current of one that is kept counts twice; one mask for both steps would give 0 and 4
+        assert sorted(set(readout(features)[0].tolist())) == [0, 2, 4]
+        assert (readout.eval()(features) == 2).all()
+        paper = Accumulator(64, 6, SpikingFERParams(head="paper"))
+        assert torch.equal(paper(features), paper(features))
+
+    def test_autocast_does_not_reach_it(self):
+        readout = Accumulator(64, 6, SpikingFERParams(dropout=0.0))
+        features = random(6, 2, 64)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(readout(features), Accumulator.forward(readout, features))
+            logits = readout(features)
+        assert torch.equal(logits, readout(features))
+
+
+class TestResNet18:
+    @pytest.mark.parametrize("head", ["linear", "matched"])
+    def test_equals_the_network_written_out(self, head):
+        module = awake(create("resnet18", 6, 3, seed=0, head=head)).eval()
+        frames = spike_frames(2, 3, side=40)
+        w = module.state_dict()
+
+        def conv_norm(x, name, stride):
+            weight = w[f"{name}.conv.weight"]
+            x = F.conv2d(x, weight, None, stride, weight.shape[-1] // 2)
+            norm = [
+                w[f"{name}.norm.{key}"] for key in ("running_mean", "running_var", "weight", "bias")
+            ]
+            return F.batch_norm(x, *norm)
+
+        x = torch.stack([frames[:, t, p] for t in range(3) for p in range(2)], 1)
+        x = F.max_pool2d(F.relu(conv_norm(x, "stem", 2)), 3, 2, 1)
+        for i in range(8):
+            stride = 2 if i in (2, 4, 6) else 1
+            y = F.relu(conv_norm(x, f"blocks.{i}.first", stride))
+            y = conv_norm(y, f"blocks.{i}.second", 1)
+            x = F.relu(y + (conv_norm(x, f"blocks.{i}.shortcut", 2) if stride == 2 else x))
+        x = x.mean((2, 3))
+        if head == "matched":
+            x = F.linear(x, w["hidden.0.weight"], w["hidden.0.bias"])
+        expected = F.linear(x, w["classes.weight"])
+        assert torch.allclose(module(frames), expected, rtol=1e-4, atol=1e-5)
+
+    def test_every_parameter_gets_a_gradient(self):
+        _, grads = gradients(awake(create("resnet18", 6, 2, seed=0)), spike_frames(3, 2))
+        assert all(grad.isfinite().all() and grad.any() for grad in grads.values())
+
+    def test_zero_init_gamma(self):
+        module = create("resnet18", seed=0, zero_init_gamma=True)
+        assert all(not block.second.norm.weight.any() for block in module.blocks)
+
+    def test_autocast_gives_single_precision_logits(self):
+        module = create("resnet18", 6, 2, seed=0)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = module(spike_frames(3, 2))
+        assert logits.dtype == torch.float32
