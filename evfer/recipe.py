@@ -170,9 +170,12 @@ def load_config(
     values = config.read_toml(config.find_shipped("pipelines", recipe))
     for section, name in (("models", model), ("protocols", protocol)):
         tables = values.pop(section, {})
-        if not all(isinstance(table, Mapping) for table in (tables, *tables.values())):
-            raise ConfigError(f"{recipe}: {section} holds values", expected=f"[{section}.<name>]")
-        values = config.merge(values, tables.get(name, {}))
+        table = tables.get(name, {}) if isinstance(tables, Mapping) else tables
+        if not isinstance(table, Mapping):
+            raise ConfigError(
+                f'{recipe}: "{section}" holds a value', expected=f"tables [{section}.<name>.train]"
+            )
+        values = config.merge(values, table)
     values = config.merge(values, overrides or {})
     if augment is not None:
         values["augment"] = [dict(table) for table in augment]

@@ -1,0 +1,247 @@
+"""Measure a network on every fold of converted sets; one row a fold, the moment it ends.
+
+    <out>/rows.jsonl     the rows, one JSON object a line
+    <out>/run.toml       every setting, the versions and the command
+    <out>/checkpoints/   states of unfinished folds, tested weights of finished ones
+    <out>/tensorboard/   curves
+
+A second run does what is missing: folds with a row are passed over, a fold that was cut off goes
+on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from evfer import config as configuration
+from evfer import folds, models, provenance
+from evfer.bench.fold import FoldJob, load_weights
+from evfer.bench.pool import run_jobs
+from evfer.bench.rows import Row, append_row, forget, open_rows, row_key
+from evfer.errors import ConfigError, RecordingError
+from evfer.files import make_folder, write_text
+from evfer.folds import FoldPlan
+from evfer.index import class_names, fingerprint_text, read_index
+from evfer.recipe import BenchConfig, load_config
+from evfer.training import TrainEvent
+
+__all__ = [
+    "BenchConfig",
+    "BenchEvent",
+    "Row",
+    "bench",
+    "load_config",
+    "load_weights",
+    "row_key",
+]
+
+
+@dataclass(frozen=True)
+class BenchEvent:
+    """How far a bench is; passed to the caller's function.
+
+    Args:
+        kind: "kept" for a fold whose row was there, "train" for news of a fold in training,
+            "row" for a fold that ended.
+        dataset: short name of the set.
+        model: name of the network.
+        fold: number of the fold.
+        n_folds: number of folds of the set's plan.
+        done: folds that have a row now.
+        total: folds of the whole bench.
+        train: the news, for "train".
+        row: the row, for "kept" and "row".
+    """
+
+    kind: Literal["kept", "train", "row"]
+    dataset: str
+    model: str
+    fold: int
+    n_folds: int
+    done: int
+    total: int
+    train: TrainEvent | None = None
+    row: Row | None = None
+
+
+def bench(
+    sets: Sequence[Path],
+    model: str,
+    config: BenchConfig,
+    *,
+    out: Path,
+    plans: Mapping[str, FoldPlan] | None = None,
+    only_folds: Sequence[int] | None = None,
+    protocol: str | None = None,
+    seed: int = 0,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    resume: bool = True,
+    workers: int = 1,
+    threads: int | None = None,
+    keep_weights: bool = True,
+    tensorboard: bool = True,
+    checkpoint_every_s: float = 30.0,
+    command: str = "",
+    progress: Callable[[BenchEvent], None] | None = None,
+) -> list[Row]:
+    """Train and test a network on every fold of some sets.
+
+    Args:
+        sets: folders of converted sets, `<data>/FerDVS/<Set>`.
+        model: the network, see `evfer.models.create`.
+        config: the recipe, see `evfer.recipe.load_config`.
+        out: the run's folder; its name is the run's name.
+        plans: folds by name of the set; by default each set's own, from its `manifest.toml`.
+        only_folds: numbers of the folds to run; by default all.
+        protocol: name for the rows; by default what made the plan.
+        seed: seed of weights, order, augmentation and dropout.
+        device: where to train.
+        resume: keep rows that are there, and go on from checkpoints; else both are thrown away,
+            as far as this bench would write them.
+        workers: folds to train at a time, each in a process of its own.
+        threads: threads that PyTorch may use in each process; by default its own choice, shared
+            out among the workers. Results are the same for the same number.
+        keep_weights: write the tested weights, 4 bytes a parameter.
+        tensorboard: write curves for TensorBoard.
+        checkpoint_every_s: least time between two checkpoints of a fold.
+        command: what the user typed, for `run.toml`.
+        progress: called for each row, and while folds train.
+
+    Returns:
+        The rows of all these folds, in order of set and fold, those that were there included.
+
+    Raises:
+        EvferError: before anything is trained if a set, a plan or a setting cannot be used; or
+            as soon as a fold fails. Finished rows stay.
+    """
+    if not sets:
+        raise ConfigError("no data set to measure on", expected="one or more converted sets")
+    if workers < 1:
+        raise ConfigError(f"{workers} workers", expected="1 or more")
+    if workers > 1 and threads is None:
+        import torch
+
+        threads = max(1, torch.get_num_threads() // workers)
+    jobs: list[FoldJob] = []
+    for folder in map(Path, sets):
+        entries = read_index(folder)
+        plan = (plans or {}).get(folder.name) or folds.read(folder, entries)
+        missing = sorted(set(plan.clip_ids) - {entry.clip_id for entry in entries})
+        if missing:
+            raise RecordingError(
+                f"{folder}: clip {missing[0]} of the folds is not in the set",
+                expected="folds made for the clips that are there",
+                hint=f"Run: evfer folds {folder}",
+            )
+        # built once, so that an option that is wrong shows before any training
+        models.create(model, len(class_names(entries)), config.frames.n_steps, **config.model)
+        fingerprint = fingerprint_text((e.clip_id, e.events_sha256) for e in entries)[1]
+        leak = folds.leak(plan, entries)
+        for fold in _choose(plan, only_folds):
+            jobs.append(
+                FoldJob(
+                    folder=folder,
+                    dataset=_dataset_name(folder.name),
+                    fingerprint=fingerprint,
+                    model=model,
+                    config=config,
+                    plan=plan,
+                    fold=fold,
+                    leak=leak,
+                    protocol=protocol or plan.protocol,
+                    seed=seed,
+                    out=Path(out),
+                    device=device,
+                    threads=threads,
+                    keep_weights=keep_weights,
+                    tensorboard=tensorboard,
+                    checkpoint_every_s=checkpoint_every_s,
+                )
+            )
+    return _run(jobs, resume, workers, command, progress)
+
+
+def _run(
+    jobs: Sequence[FoldJob],
+    resume: bool,
+    workers: int,
+    command: str,
+    progress: Callable[[BenchEvent], None] | None,
+) -> list[Row]:
+    out = jobs[0].out
+    make_folder(out)
+    path = out / "rows.jsonl"
+    rows = open_rows(path)
+    if not resume:
+        rows = forget(path, rows, [job.key for job in jobs])
+        for job in jobs:
+            job.checkpoint.unlink(missing_ok=True)
+    _describe_run(jobs, command)
+    by_key = {row_key(row): row for row in rows}
+    done = {job.key: by_key[job.key] for job in jobs if job.key in by_key}
+
+    def tell(
+        kind: Literal["kept", "train", "row"], job: FoldJob, train: TrainEvent | None = None
+    ) -> None:
+        if progress:
+            total, n_folds = len(jobs), len(job.plan.splits)
+            row = done.get(job.key)
+            event = (kind, job.dataset, job.model, job.fold, n_folds, len(done), total, train, row)
+            progress(BenchEvent(*event))
+
+    for job in jobs:
+        if job.key in done:
+            tell("kept", job)
+    todo = [job for job in jobs if job.key not in done]
+    for job, row in run_jobs(todo, workers, lambda job, event: tell("train", job, event)):
+        append_row(path, row)
+        # only now: a crash before would have needed it
+        job.checkpoint.unlink(missing_ok=True)
+        done[job.key] = row
+        tell("row", job)
+    return [done[job.key] for job in jobs]
+
+
+def _choose(plan: FoldPlan, only_folds: Sequence[int] | None) -> list[int]:
+    numbers = [split.fold for split in plan.splits]
+    for fold in only_folds or ():
+        if fold not in numbers:
+            raise ConfigError(f"fold {fold}", expected=f"0 to {len(numbers) - 1}")
+    return sorted(set(only_folds)) if only_folds is not None else numbers
+
+
+def _dataset_name(set_name: str) -> str:
+    """Give the short name of a set: that of its card, or its own without the ending."""
+    for name in configuration.list_shipped("manifests"):
+        card = configuration.read_toml(configuration.find_shipped("manifests", name))
+        if card.get("set") == set_name:
+            return name
+    return set_name.removesuffix("DVS").casefold()
+
+
+def _describe_run(jobs: Sequence[FoldJob], command: str) -> None:
+    """Write `run.toml`; a folder may hold several benches, and each keeps its table."""
+    path = jobs[0].out / "run.toml"
+    known: dict[str, Any] = {}
+    if path.exists():
+        known = configuration.read_toml(path).get("bench", {})
+    job = jobs[0]
+    name = "-".join((job.model, job.protocol, f"seed{job.seed}", job.config.sha256[:8]))
+    known[name] = {
+        "command": command,
+        "model": job.model,
+        "protocol": job.protocol,
+        "seed": job.seed,
+        "sets": sorted({job.folder.name for job in jobs}),
+        "recipe_sha256": job.config.sha256,
+        "recipe": configuration.to_dict(job.config) | job.config.shaping,
+    }
+    about = {
+        "versions": provenance.versions(provenance.LEARNING_PACKAGES),
+        "machine": provenance.machine(),
+        "bench": known,
+    }
+    write_text(path, configuration.to_toml(about))

@@ -1,0 +1,306 @@
+"""One fold as a job: everything it needs by name, so that it can run in any process."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from evfer import metrics, models, provenance
+from evfer.bench.rows import ROW_FORMAT, Row, row_key
+from evfer.errors import RecordingError
+from evfer.folds import FoldPlan, LeakReport
+from evfer.frames import used_fraction
+from evfer.loading import EventSet, load_set
+from evfer.recipe import BenchConfig
+from evfer.training import EpochRecord, FoldResult, FoldTask, TrainEvent, fit
+from evfer.training.checkpoint import load_checkpoint, save_checkpoint
+
+__all__ = ["FoldJob", "load_weights", "remember_set", "run_fold"]
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """One fold to train and test.
+
+    Args:
+        folder: the set's folder.
+        dataset: the set's short name, such as "demo".
+        fingerprint: digest of the set's events.
+        model: the network's name.
+        config: the recipe.
+        plan: the set's folds.
+        fold: which of them.
+        leak: what the plan lets slip.
+        protocol: name for the row.
+        seed: the run's seed.
+        out: the run's folder.
+        device: where to train.
+        threads: threads that PyTorch may use; None leaves that alone.
+        keep_weights: whether to write the tested weights.
+        tensorboard: whether to write curves for TensorBoard.
+        checkpoint_every_s: least time between two checkpoints.
+    """
+
+    folder: Path
+    dataset: str
+    fingerprint: str
+    model: str
+    config: BenchConfig
+    plan: FoldPlan
+    fold: int
+    leak: LeakReport
+    protocol: str
+    seed: int
+    out: Path
+    device: Any = "auto"
+    threads: int | None = None
+    keep_weights: bool = True
+    tensorboard: bool = True
+    checkpoint_every_s: float = 30.0
+
+    @property
+    def naming(self) -> Row:
+        """The fields of its row that are known beforehand."""
+        return {
+            "format": ROW_FORMAT,
+            "run": self.out.name,
+            "dataset": self.dataset,
+            "set": self.folder.name,
+            "model": self.model,
+            "recipe": self.config.name,
+            "recipe_sha256": self.config.sha256,
+            "protocol": self.protocol,
+            "folds_sha256": self.plan.sha256,
+            "data_fingerprint": self.fingerprint,
+            "fold": self.fold,
+            "n_folds": len(self.plan.splits),
+            "seed": self.seed,
+        }
+
+    @property
+    def key(self) -> str:
+        """Digest of what names its result."""
+        return row_key(self.naming)
+
+    @property
+    def stem(self) -> str:
+        """A name for its files that people can read and that no other job has."""
+        model = re.sub(r"[^\w.-]+", "-", self.model)
+        parts = (self.folder.name, model, self.protocol, f"seed{self.seed}", f"fold{self.fold}")
+        return "-".join((*parts, self.key[:8]))
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where training leaves its state; gone once the row is written."""
+        return self.out / "checkpoints" / f"{self.stem}.state.pt"
+
+    @property
+    def weights(self) -> Path:
+        """Where the tested weights are kept."""
+        return self.out / "checkpoints" / f"{self.stem}.weights.pt"
+
+
+@functools.lru_cache(maxsize=1)  # sets are large, so one at a time
+def remember_set(folder: Path, fingerprint: str) -> EventSet:
+    """Load a set, or take the one that was loaded last if it is the same.
+
+    Raises:
+        RecordingError: if the set has changed since the bench began.
+    """
+    data = load_set(folder)
+    if data.fingerprint != fingerprint:
+        raise RecordingError(
+            f"{folder}: its fingerprint is {data.fingerprint[:16]}...",
+            expected=f"{fingerprint[:16]}..., as when the bench began",
+            hint="Do not convert into a set while it is being measured",
+        )
+    return data
+
+
+def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None) -> Row:
+    """Train and test one fold.
+
+    Args:
+        job: the fold.
+        progress: called after each batch and each epoch.
+
+    Returns:
+        The result row; the caller stores it.
+
+    Raises:
+        EvferError: whatever keeps the fold from its end.
+    """
+    data = remember_set(job.folder, job.fingerprint)
+    position = {clip: i for i, clip in enumerate(data.clip_ids)}
+    split = job.plan.splits[job.fold]
+    train, test = (
+        tuple(position[job.plan.clip_ids[i]] for i in part) for part in (split.train, split.test)
+    )
+    options, n_steps = job.config.model, job.config.frames.n_steps
+    n_classes = len(data.classes)
+    task = FoldTask(data, train, test, job.config, job.fold, job.seed, job.key)
+    with _threads(job.threads), _curves(job) as write_curves:
+
+        def both(event: TrainEvent) -> None:
+            write_curves(event)
+            if progress:
+                progress(event)
+
+        result = fit(
+            lambda: models.create(job.model, n_classes, n_steps, **options),
+            task,
+            device=job.device,
+            checkpoint=job.checkpoint,
+            checkpoint_every_s=job.checkpoint_every_s,
+            progress=both,
+        )
+        threads = torch.get_num_threads()
+    if job.keep_weights:
+        about = {"key": job.key, "model": job.model, "n_classes": n_classes, "n_steps": n_steps}
+        save_checkpoint(
+            job.weights,
+            {**about, "options": options, "classes": data.classes, "weights": result.weights},
+        )
+    return job.naming | _outcome(job, task, result) | _circumstances(job, result, threads)
+
+
+def load_weights(path: Path, key: str) -> torch.nn.Module:
+    """Build a tested network again.
+
+    Args:
+        path: `FoldJob.weights` of its job.
+        key: digest of the row's naming fields; see `evfer.bench.row_key`.
+
+    Raises:
+        RecordingError: if the file is missing, damaged or of another row.
+    """
+    state = load_checkpoint(path, key)
+    if state is None:
+        raise RecordingError(
+            f"{path}: no weights of this row",
+            expected="the file that evfer bench wrote with the row",
+        )
+    module = models.create(state["model"], state["n_classes"], state["n_steps"], **state["options"])
+    module.load_state_dict(state["weights"])
+    return module.eval()
+
+
+def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
+    data, answers = task.data, result.answers
+    scores = metrics.score(answers.labels, answers.predictions)
+    train_labels = data.labels[list(task.train)]
+    trained = {data.subjects[i] for i in task.train}
+    overlap = float(np.mean([data.subjects[i] in trained for i in task.test]))
+    predictions = [
+        {
+            "clip_id": data.clip_ids[clip],
+            "subject": data.subjects[clip],
+            "label": int(label),
+            "prediction": int(prediction),
+            "confidence": round(float(confidence), 6),
+        }
+        for clip, label, prediction, confidence in zip(
+            task.test, answers.labels, answers.predictions, answers.confidences, strict=True
+        )
+    ]
+    frames = job.config.frames
+    used = np.mean([used_fraction(data.t[data.span(clip)], frames) for clip in task.test])
+    return {
+        "selected_on": job.config.select.on,
+        "selected_epoch": result.selected_epoch,
+        "epochs": job.config.train.epochs,
+        "n_train": result.n_train,
+        "n_validation": result.n_validation,
+        "n_test": len(task.test),
+        "classes": list(data.classes),
+        **dataclasses.asdict(scores),
+        "accuracy_last": result.accuracy_last,
+        "chance": metrics.chance(len(data.classes)),
+        "majority": metrics.majority(train_labels, answers.labels),
+        "used_fraction": float(used),
+        "confusion": metrics.confusion(
+            answers.labels, answers.predictions, len(data.classes)
+        ).tolist(),
+        "predictions": predictions,
+        "curve": [_round(record) for record in result.curve],
+        "leak": {
+            "subject_overlap": overlap,
+            "never_tested": job.leak.never_tested,
+            "multiply_tested": job.leak.multiply_tested,
+            "test_chose": ["epoch"] if job.config.select.on == "best_test_epoch" else [],
+        },
+    }
+
+
+def _round(record: EpochRecord) -> dict[str, Any]:
+    fields = dataclasses.asdict(record)
+    return {n: round(v, 6) if isinstance(v, float) else v for n, v in fields.items()}
+
+
+def _circumstances(job: FoldJob, result: FoldResult, threads: int) -> Row:
+    machine: dict[str, str | int] = {**provenance.machine(), "threads": threads}
+    if result.device.startswith("cuda"):
+        machine["gpu"] = torch.cuda.get_device_name()
+    return {
+        "parameters": result.parameters,
+        "train_seconds": round(result.train_seconds, 3),
+        "test_seconds": round(result.test_seconds, 3),
+        "device": result.device.partition(":")[0],
+        "precision": job.config.train.precision,
+        "versions": provenance.versions(provenance.LEARNING_PACKAGES),
+        "machine": machine,
+    }
+
+
+@contextlib.contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _curves(job: FoldJob) -> Iterator[Callable[[TrainEvent], None]]:
+    """Write epochs to TensorBoard; a resumed run goes on where its checkpoint stood."""
+    if not job.tensorboard:
+        yield lambda event: None
+        return
+    from torch.utils.tensorboard import SummaryWriter  # on use: it takes a second to import
+
+    writer: Any = None
+
+    def write(event: TrainEvent) -> None:
+        nonlocal writer
+        if event.kind != "epoch":
+            return
+        if writer is None:
+            folder = job.out / "tensorboard" / job.stem
+            writer = SummaryWriter(str(folder), purge_step=event.epoch)
+        scalars: Mapping[str, float | None] = {
+            "loss/train": event.loss,
+            "accuracy/train": event.accuracy,
+            "accuracy/validation": event.validation_accuracy,
+            "lr": event.lr,
+        }
+        for name, value in scalars.items():
+            if value is not None:
+                writer.add_scalar(name, value, event.epoch)
+        writer.flush()
+
+    try:
+        yield write
+    finally:
+        if writer is not None:
+            writer.close()

@@ -1,0 +1,504 @@
+"""The bench: a row per fold, resumable at any moment, the same whoever trains it."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+from learning import SENSOR, make_config, make_set, small_net
+
+from evfer import config, folds, index, store
+from evfer.bench import bench, load_config, load_weights, row_key
+from evfer.bench.rows import forget, open_rows
+from evfer.errors import ConfigError, DataError, RecordingError, SourceError, UnknownNameError
+from evfer.loading import Loader, load_set
+from evfer.recipe import BenchConfig, default_recipe
+from evfer.report.rows import parse_row
+from evfer.training import answer
+
+MODEL = "learning:small_net"
+TIMES = ("train_seconds", "test_seconds")
+
+
+def failing_net(n_classes, n_steps):
+    """A network whose loss is no number from its third batch on."""
+    net = small_net(n_classes, n_steps)
+    calls = []
+
+    def spoil(module, args, output):
+        calls.append(1)
+        return output * (float("nan") if len(calls) > 2 else 1)
+
+    net.register_forward_hook(spoil)
+    return net
+
+
+def dying_net(n_classes, n_steps):
+    """A network whose process dies in its second batch."""
+    net = small_net(n_classes, n_steps)
+    calls = []
+
+    def die(module, args):
+        calls.append(1)
+        if len(calls) > 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    net.register_forward_pre_hook(die)
+    return net
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def write_set(data_folder, name="TinyDVS", n_folds=4, protocol="strict"):
+    """Write a set of eight people who show three of the published labels, and its folds."""
+    data = make_set()
+    root = index.set_folder(data_folder, name)
+    entries = []
+    for i, clip_id in enumerate(data.clip_ids):
+        subject, sequence = clip_id.split("/")
+        path = f"{subject}/{sequence}.h5"
+        digest = store.write(root / path, data.events(i), SENSOR, {}, duration_us=60_000)
+        entries.append(
+            index.IndexEntry(
+                clip_id, path, subject, int(sequence), int(data.labels[i]) + 1,
+                data.classes[data.labels[i]], len(data.events(i)), 60_000, 1, "", digest, "",
+                25.0, 9,
+            )
+        )  # fmt: skip
+    index.write_index(root, entries)
+    folds.write(root, folds.build(entries, protocol, n_folds), entries)
+    return root
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return write_set(tmp_path_factory.mktemp("data"))
+
+
+def run(folder, out, **settings):
+    recipe = settings.pop("config", None) or make_config(train={"epochs": 3})
+    model = settings.pop("model", MODEL)
+    settings = {"tensorboard": False, "checkpoint_every_s": 0.0} | settings
+    return bench([folder], model, recipe, out=out, **settings)
+
+
+def timeless(row):
+    row = json.loads(json.dumps(row))
+    for name in TIMES:
+        del row[name]
+    for record in row["curve"]:
+        del record["seconds"]
+    del row["run"]
+    return row
+
+
+def lines(out):
+    return [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny, tmp_path_factory):
+    out = tmp_path_factory.mktemp("results") / "undisturbed"
+    return run(tiny, out), out
+
+
+def test_rows_say_everything_and_agree_with_themselves(tiny, undisturbed):
+    rows, out = undisturbed
+    assert lines(out) == rows
+    assert [row["fold"] for row in rows] == [0, 1, 2, 3]
+    plan = folds.read(tiny, index.read_index(tiny))
+    for row, split in zip(rows, plan.splits, strict=True):
+        found = parse_row(row, "undisturbed", "here")  # the report's own reader finds no fault
+        assert found.problems == ()
+        assert found.run == "undisturbed"
+        assert (row["dataset"], row["set"], row["model"]) == ("tiny", "TinyDVS", MODEL)
+        assert (row["protocol"], row["n_folds"], row["seed"]) == ("strict", 4, 0)
+        assert row["folds_sha256"] == plan.sha256
+        assert (row["selected_on"], row["selected_epoch"], row["epochs"]) == ("last", 3, 3)
+        assert (row["n_train"], row["n_test"], row["n_validation"]) == (36, 12, 0)
+        assert row["classes"] == ["happy", "fear", "surprise"]
+        assert [p["clip_id"] for p in row["predictions"]] == [plan.clip_ids[i] for i in split.test]
+        right = [p["label"] == p["prediction"] for p in row["predictions"]]
+        assert row["accuracy"] == pytest.approx(sum(right) / 12)
+        assert sum(row["confusion"][i][i] for i in range(3)) == sum(right)
+        assert row["chance"] == row["majority"] == pytest.approx(1 / 3)
+        assert row["used_fraction"] == 1.0
+        assert row["leak"] == {
+            "subject_overlap": 0.0, "never_tested": 0.0, "multiply_tested": 0.0, "test_chose": [],
+        }  # fmt: skip
+        assert row["parameters"] == sum(p.numel() for p in small_net(3, 3).parameters())
+        assert row["precision"] == "no"
+        assert row["versions"]["torch"] == torch.__version__
+        assert row["machine"]["threads"] == 1
+        assert len(row["curve"]) == 3
+    tested = [p["clip_id"] for row in rows for p in row["predictions"]]
+    assert sorted(tested) == sorted(plan.clip_ids)
+
+
+def test_no_person_is_trained_and_tested(tiny, undisturbed):
+    plan = folds.read(tiny, index.read_index(tiny))
+    for row in undisturbed[0]:
+        tested = {p["subject"] for p in row["predictions"]}
+        trained = {plan.clip_ids[i].split("/")[0] for i in plan.splits[row["fold"]].train}
+        assert not tested & trained
+
+
+def test_leaks_are_told(tiny, tmp_path):
+    entries = index.read_index(tiny)
+    plan = folds.build(entries, "published", 2)
+    recipe = make_config(train={"epochs": 1}, select={"on": "best_test_epoch"})
+    rows = run(tiny, tmp_path, config=recipe, plans={"TinyDVS": plan}, protocol="code")
+    for row in rows:
+        assert row["protocol"] == "code"
+        assert row["leak"]["subject_overlap"] > 0.8
+        assert row["leak"]["never_tested"] == pytest.approx(folds.leak(plan, entries).never_tested)
+        assert row["leak"]["test_chose"] == ["epoch"]
+
+
+def test_what_is_done_is_not_done_again(tiny, undisturbed, tmp_path):
+    events = []
+    run(tiny, tmp_path, only_folds=[2, 0])
+    assert [row["fold"] for row in lines(tmp_path)] == [0, 2]
+    rows = run(tiny, tmp_path, progress=events.append)
+    assert [row["fold"] for row in rows] == [0, 1, 2, 3]
+    assert [row["fold"] for row in lines(tmp_path)] == [0, 2, 1, 3]
+    assert [(e.kind, e.fold) for e in events if e.kind != "train"] == [
+        ("kept", 0), ("kept", 2), ("row", 1), ("row", 3),
+    ]  # fmt: skip
+    assert {e.fold for e in events if e.kind == "train"} == {1, 3}
+    assert events[-1].done == events[-1].total == 4
+    assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed[0]]
+    before = lines(tmp_path)
+    assert run(tiny, tmp_path) == rows
+    assert lines(tmp_path) == before
+
+
+def test_another_seed_recipe_model_plan_or_set_is_another_result(tiny, tmp_path):
+    first = {"only_folds": [0]}
+    run(tiny, tmp_path, **first)
+    run(tiny, tmp_path, **first, seed=1)
+    run(tiny, tmp_path, **first, config=make_config(train={"epochs": 2}))
+    run(tiny, tmp_path, **first, model="test_bench:small_net")
+    entries = index.read_index(tiny)
+    run(tiny, tmp_path, **first, plans={"TinyDVS": folds.build(entries, "strict", 2)})
+    other = write_set(tmp_path / "other")
+    entries = index.read_index(other)
+    events = make_set().events(5)[:-1]
+    digest = store.write(other / entries[5].path, events, SENSOR, {}, duration_us=60_000)
+    entries[5] = dataclasses.replace(entries[5], n_events=len(events), events_sha256=digest)
+    index.write_index(other, entries)
+    run(other, tmp_path, **first)
+    found = lines(tmp_path)
+    assert len(found) == 6
+    assert len({row_key(row) for row in found}) == 6
+    # a recipe's name, and a default that is spelled out, change nothing
+    same = make_config(name="renamed", train={"epochs": 3, "momentum": 0.9, "clip_norm": "none"})
+    run(tiny, tmp_path, **first, config=same)
+    assert len(lines(tmp_path)) == 6
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_bench_killed_inside_a_fold_ends_in_the_same_rows(tiny, undisturbed, tmp_path):
+    def kill(event):
+        if event.train and event.fold == 1 and (event.train.epoch, event.train.step) == (3, 2):
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(tiny, tmp_path, progress=kill)
+    assert [row["fold"] for row in lines(tmp_path)] == [0]
+    assert len(list((tmp_path / "checkpoints").glob("*.state.pt"))) == 1
+    events = []
+    rows = run(tiny, tmp_path, progress=events.append)
+    trained = [e.train for e in events if e.kind == "train"]
+    assert (trained[0].fold, trained[0].epoch, trained[0].step) == (1, 3, 1)
+    assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed[0]]
+    assert not list((tmp_path / "checkpoints").glob("*.state.pt"))
+
+
+def test_ctrl_c_keeps_finished_rows(tiny, tmp_path):
+    def interrupt(event):
+        if event.train and event.fold == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny, tmp_path, progress=interrupt)
+    assert [row["fold"] for row in lines(tmp_path)] == [0, 1]
+
+
+def test_workers_change_nothing(tiny, undisturbed, tmp_path):
+    events = []
+    rows = run(tiny, tmp_path, workers=2, threads=1, progress=events.append)
+    assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed[0]]
+    assert sorted(row["fold"] for row in lines(tmp_path)) == [0, 1, 2, 3]
+    assert {e.fold for e in events if e.kind == "train"} == {0, 1, 2, 3}
+
+
+def test_a_fault_in_a_worker_reaches_the_caller(tiny, tmp_path):
+    with pytest.raises(ConfigError, match=r"the loss is nan in fold [01], epoch 1, batch 3"):
+        run(tiny, tmp_path, model="test_bench:failing_net", workers=2, threads=1)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_named(tiny, tmp_path):
+    with pytest.raises(DataError, match=r"the process that trained fold [01] of TinyDVS died"):
+        run(tiny, tmp_path, model="test_bench:dying_net", workers=2, threads=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupt", "kill"])
+def test_workers_end_with_their_parent(tiny, tmp_path, number):
+    here = Path(__file__).parent
+    script = (
+        "from test_bench import *\n"
+        "if __name__ == '__main__':\n"
+        f"    run(Path({str(tiny)!r}), Path({str(tmp_path)!r}), workers=2, threads=1,"
+        " config=make_config(train={'epochs': 100000}))\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
+    child = subprocess.Popen(
+        [sys.executable, tmp_path / "script.py"], env=environment, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while len(list((tmp_path / "checkpoints").glob("*.state.pt"))) < 2:
+            assert time.monotonic() < deadline
+            assert child.poll() is None
+            time.sleep(0.1)
+        child.send_signal(number)
+        assert child.wait(30) != 0
+        deadline = time.monotonic() + 30
+        while _session_lives(child.pid):
+            assert time.monotonic() < deadline, "workers live on"
+            time.sleep(0.1)
+    finally:
+        if _session_lives(child.pid):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _session_lives(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_row_that_was_cut_short_is_mended(tiny, undisturbed, tmp_path):
+    rows, _ = undisturbed
+    path = tmp_path / "rows.jsonl"
+    whole = [json.dumps(row) for row in rows]
+    path.write_text(f"{whole[0]}\nnot json\n{whole[1]}\n{whole[2][:100]}")
+    run(tiny, tmp_path)
+    kept = path.read_text().splitlines()
+    assert kept[:3] == [whole[0], "not json", whole[1]]
+    assert [json.loads(line)["fold"] for line in kept[3:]] == [2, 3]
+    # a whole row that only lacks its line end is kept
+    path.write_text("\n".join(whole))
+    assert run(tiny, tmp_path) == rows
+    assert path.read_text() == "".join(f"{line}\n" for line in whole)
+
+
+def test_starting_anew_replaces_its_own_rows_alone(tiny, tmp_path):
+    run(tiny, tmp_path, only_folds=[0, 1])
+    run(tiny, tmp_path, only_folds=[0], seed=1)
+    before = lines(tmp_path)
+    events = []
+    run(tiny, tmp_path, only_folds=[1], resume=False, progress=events.append)
+    assert [e.kind for e in events if e.kind != "train"] == ["row"]
+    after = lines(tmp_path)
+    assert after[:2] == [before[0], before[2]]
+    assert timeless(after[2]) == timeless(before[1])
+
+
+def test_forgetting_nothing_leaves_the_file_alone(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"fold": 0}\n')
+    rows = open_rows(path)
+    changed = path.stat().st_mtime_ns
+    assert forget(path, rows, ["other"]) == rows
+    assert path.stat().st_mtime_ns == changed
+    assert open_rows(tmp_path / "none.jsonl") == []
+
+
+def test_the_run_is_described_and_several_benches_share_a_folder(tiny, tmp_path):
+    recipe = make_config(train={"epochs": 1}, citations=["Someone, somewhere"])
+    run(tiny, tmp_path, only_folds=[0], config=recipe, command="evfer bench --model x")
+    run(tiny, tmp_path, only_folds=[0], config=recipe, seed=7)
+    described = tomllib.loads((tmp_path / "run.toml").read_text())
+    assert described["versions"]["torch"] == torch.__version__
+    assert len(described["bench"]) == 2
+    first, second = described["bench"].values()
+    assert (first["command"], first["seed"], first["sets"]) == (
+        "evfer bench --model x", 0, ["TinyDVS"],
+    )  # fmt: skip
+    assert second["seed"] == 7
+    # the recipe in it is complete: it builds the same bench again
+    values = {k: v for k, v in first["recipe"].items() if k != "bench"}
+    assert config.build(BenchConfig, values).sha256 == recipe.sha256 == first["recipe_sha256"]
+    assert values["augment"][1] == {"name": "noise", "p": 0.5, "severity": 0.2}
+
+
+def test_tested_weights_give_the_rows_predictions(tiny, undisturbed):
+    rows, out = undisturbed
+    data = load_set(tiny)
+    files = sorted((out / "checkpoints").glob("*.weights.pt"))
+    assert len(files) == 4
+    for row, path in zip(rows, files, strict=True):
+        module = load_weights(path, row_key(row))
+        clips = tuple(data.clip_ids.index(p["clip_id"]) for p in row["predictions"])
+        recipe = make_config(train={"epochs": 3})
+        found = answer(module, Loader(data, clips, recipe.frames, 8))
+        assert found.predictions.tolist() == [p["prediction"] for p in row["predictions"]]
+    with pytest.raises(RecordingError, match="no weights of this row"):
+        load_weights(files[0], row_key(rows[1]))
+
+
+def test_weights_and_curves_are_options(tiny, tmp_path):
+    run(tiny, tmp_path, only_folds=[0], keep_weights=False)
+    assert not (tmp_path / "checkpoints").exists() or not any((tmp_path / "checkpoints").iterdir())
+    assert not (tmp_path / "tensorboard").exists()
+
+
+def test_curves_go_on_where_a_killed_run_stood(tiny, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def kill(event):
+        if event.train and event.train.epoch == 3:
+            raise Killed
+
+    recipe = make_config(train={"epochs": 5}, select={"on": "inner_validation"})
+    settings = {"only_folds": [0], "config": recipe, "tensorboard": True}
+    with pytest.raises(Killed):
+        run(tiny, tmp_path, progress=kill, **settings)
+    (row,) = run(tiny, tmp_path, **settings)
+    (folder,) = (tmp_path / "tensorboard").iterdir()
+    found = EventAccumulator(str(folder)).Reload()
+    for tag, name in (
+        ("loss/train", "train_loss"),
+        ("accuracy/validation", "validation_accuracy"),
+        ("lr", "lr"),
+    ):
+        scalars = found.Scalars(tag)
+        assert [scalar.step for scalar in scalars] == [1, 2, 3, 4, 5]
+        assert [scalar.value for scalar in scalars] == pytest.approx(
+            [record[name] for record in row["curve"]], abs=2e-6
+        )
+
+
+def test_faults_show_before_any_training(tiny, tmp_path):
+    with pytest.raises(ConfigError, match="no data set"):
+        bench([], MODEL, make_config(), out=tmp_path)
+    with pytest.raises(SourceError):
+        run(tmp_path, tmp_path / "out")
+    with pytest.raises(UnknownNameError, match="spiking-fer"):
+        run(tiny, tmp_path / "out", model="spiking-fre")
+    with pytest.raises(UnknownNameError, match="width"):
+        run(tiny, tmp_path / "out", config=make_config(model={"widht": 3}))
+    with pytest.raises(ConfigError, match="fold 4"):
+        run(tiny, tmp_path / "out", only_folds=[4])
+    with pytest.raises(ConfigError, match="0 workers"):
+        run(tiny, tmp_path / "out", workers=0)
+    entries = index.read_index(tiny)
+    stranger = dataclasses.replace(entries[0], clip_id="S999/001", subject="S999", sequence=1)
+    plan = folds.build([*entries, stranger], "strict", 2)
+    with pytest.raises(RecordingError, match="S999/001"):
+        run(tiny, tmp_path / "out", plans={"TinyDVS": plan})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_set_that_changes_meanwhile_is_noticed(tmp_path):
+    folder = write_set(tmp_path / "data")
+
+    def convert_again(event):
+        entries = index.read_index(folder)
+        entries[0] = dataclasses.replace(entries[0], events_sha256="0" * 64)
+        index.write_index(folder, entries)
+
+    from evfer.bench.fold import remember_set
+
+    remember_set.cache_clear()
+    run(folder, tmp_path / "out", only_folds=[0], progress=convert_again)
+    remember_set.cache_clear()
+    with pytest.raises(RecordingError, match="its fingerprint is"):
+        remember_set(folder, lines(tmp_path / "out")[0]["data_fingerprint"])
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper", "code"])
+@pytest.mark.parametrize("model", ["spiking-fer", "resnet18"])
+def test_shipped_recipes_hold_the_published_settings(model, protocol):
+    found = load_config(default_recipe(model), model, protocol)
+    train = found.train
+    assert (train.epochs, train.batch_size, train.optimizer) == (500, 32, "sgd")
+    assert (train.momentum, train.weight_decay, train.schedule) == (0.9, 5e-4, "cosine")
+    assert train.lr == (0.01 if protocol == "paper" else 0.005)
+    assert train.decay_norm
+    frames = found.frames
+    assert (frames.n_steps, frames.binary) == (6, True)
+    assert frames.size == (200 if protocol == "paper" else 128)
+    assert frames.resize == ("nearest" if protocol == "code" else "maxpool")
+    assert frames.kind == ("count_or_bins" if protocol == "code" else "time_bins")
+    names = [table["name"] for table in found.augment]
+    expected = ["hflip", "noise", "crop"]
+    if protocol == "code":
+        expected = ["hflip", "noise", "reverse", "eventdrop", "crop", "mirror"]
+    assert names == expected
+    chosen = "inner_validation" if protocol == "strict" else "best_test_epoch"
+    assert found.select.on == chosen
+    assert found.citations
+    assert found.about
+
+
+@pytest.mark.parametrize("model", ["spiking-fer", "resnet18"])
+def test_the_demos_recipe_builds_both_networks(model):
+    from evfer.models import create
+
+    found = load_config("demo", model)
+    create(model, 6, found.frames.n_steps, **found.model)
+    assert found.select.on != "best_test_epoch"
+    assert found.train.optimizer == "adamw"
+
+
+def test_recipes_are_laid_over_one_another(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(
+        'name = "own"\n[frames]\nn_steps = 2\n[[augment]]\nname = "hflip"\n'
+        "[train]\nepochs = 9\nlr = 0.1\n[models.resnet18.train]\nlr = 0.2\n"
+        "[protocols.code.train]\nepochs = 8\n"
+    )
+    plain = load_config(str(path), "spiking-fer")
+    assert (plain.frames.n_steps, plain.train.epochs, plain.train.lr) == (2, 9, 0.1)
+    both = load_config(str(path), "resnet18", "code", {"train": {"momentum": 0.5}})
+    assert (both.train.epochs, both.train.lr, both.train.momentum) == (8, 0.2, 0.5)
+    assert plain.augment == ({"name": "hflip"},)
+    assert load_config(str(path), "x", augment=[]).augment == ()
+    assert default_recipe("resnet18") == "resnet18"
+    assert default_recipe("my_module:net") == "spiking-fer"
+    with pytest.raises(UnknownNameError, match=r'Did you mean "train\.epochs"'):
+        load_config(str(path), "x", overrides={"train": {"epoch": 3}})
+    with pytest.raises(ConfigError, match=r"train\.lr = -1"):
+        load_config(str(path), "x", overrides={"train": {"lr": -1}})
+    with pytest.raises(UnknownNameError, match="augmentation"):
+        load_config(str(path), "x", augment=[{"name": "hflop"}])
+    with pytest.raises(ConfigError, match=r"has no \[train\]"):
+        load_config("default", "spiking-fer")
+    path.write_text("models = 3\n[train]\n")
+    with pytest.raises(ConfigError, match="models"):
+        load_config(str(path), "x")
