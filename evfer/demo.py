@@ -13,9 +13,9 @@ from evfer.convert import (
     Plan,
     Progress,
     convert,
-    frame_lookup,
     load_config,
     open_dataset,
+    recover_frames,
 )
 from evfer.errors import DataError
 from evfer.measure import measure, prepare
@@ -153,6 +153,5 @@ def run(
             command=command,
             progress=on_bench,
         )
-    data = out / "data"
-    report = render(out / "results", out / "report", data, frames=frame_lookup(data))
+    report = render(out / "results", out / "report", out / "data", frames=recover_frames)
     return DemoResult(summary, tuple(rows), report)

@@ -23,10 +23,10 @@ def command(results: Path, out: Path | None, data: Path | None) -> None:
 
     RESULTS is a run's folder, or a folder of runs. The page needs no network and no other file.
     """
-    from evfer.convert import frame_lookup
+    from evfer.convert import recover_frames
     from evfer.report import render
 
-    written = render(results, out, data, frames=frame_lookup(data) if data else None)
+    written = render(results, out, data, frames=recover_frames)
     for problem in written.problems:
         console.warn(problem)
     console.echo(f"page: {written.page}")

@@ -6,7 +6,7 @@ or the interruptions, and a second run does only what is missing or out of date.
 """
 
 from evfer.convert.batch import ConversionSummary, Failure, Plan, Progress, convert, plan
-from evfer.convert.clip import aligned_clip, convert_clip, frame_lookup, recover_frames
+from evfer.convert.clip import aligned_clip, convert_clip, recover_frames
 from evfer.convert.recipe import ConversionConfig, load_config, open_dataset
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "aligned_clip",
     "convert",
     "convert_clip",
-    "frame_lookup",
     "load_config",
     "open_dataset",
     "plan",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,16 @@ from evfer import config, store
 from evfer.convert.recipe import ConversionConfig, open_dataset
 from evfer.datasets.base import Clip, Dataset
 from evfer.emulator import DVSEmulator
-from evfer.errors import ConfigError, DataError, RecordingError, SourceError, VideoError
+from evfer.errors import RecordingError, SourceError, VideoError
 from evfer.events import SensorSize, from_raw
 from evfer.faces import FaceClip, align
 from evfer.files import sha256_file
-from evfer.index import IndexEntry, set_folder
+from evfer.index import IndexEntry
 from evfer.interpolation import interpolate
 
 __all__ = [
     "aligned_clip",
     "convert_clip",
-    "frame_lookup",
     "recording_path",
     "recover_frames",
     "up_to_date",
@@ -197,23 +196,3 @@ def _rate(times_s: NDArray[np.float64]) -> float:
 def _seed(seed: int, dataset: str, clip: Clip) -> tuple[int, int]:
     name = hashlib.sha256(f"{dataset}/{clip.clip_id}".encode()).digest()
     return (seed, int.from_bytes(name[:8], "little"))
-
-
-def frame_lookup(
-    data: Path,
-) -> Callable[[str, str], tuple[NDArray[np.uint8], NDArray[np.float64]] | None]:
-    """Give a function from a set's name and a clip's to its face crops and their times.
-
-    It gives None for clips whose frames cannot be made again, as where the source is not here.
-
-    Args:
-        data: the data folder.
-    """
-
-    def look(set_name: str, clip_id: str) -> tuple[NDArray[np.uint8], NDArray[np.float64]] | None:
-        try:
-            return recover_frames(set_folder(data, set_name) / f"{clip_id}.h5")
-        except (ConfigError, DataError):
-            return None
-
-    return look
