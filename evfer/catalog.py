@@ -10,6 +10,7 @@ from typing import Any
 from evfer import config, index, plugins
 from evfer.errors import EvferError
 from evfer.folds import ALIASES, PROTOCOLS
+from evfer.interpolation import METHODS
 
 __all__ = ["Item", "Section", "catalog"]
 
@@ -18,11 +19,6 @@ _PROTOCOL_WORDS = {
     "loso": "one subject a fold",
     "kfold": "the clips cut into k parts; subjects are shared",
     "published": "the recipe of the published fold files; parts overlap, subjects are shared",
-}
-_INTERPOLATION_WORDS = {
-    "none": "the source frames alone",
-    "linear": "cross-fade",
-    "flow": "optical flow in both directions (OpenCV DIS); the default",
 }
 
 
@@ -65,7 +61,7 @@ def catalog(data: Path) -> tuple[Section, ...]:
         Section(
             "Interpolation",
             "--set interpolation.method=",
-            tuple(Item(name, text) for name, text in _INTERPOLATION_WORDS.items()),
+            tuple(Item(name, text) for name, text in METHODS.items()),
         ),
         Section(
             "Augmentations",

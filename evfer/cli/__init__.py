@@ -42,11 +42,11 @@ def cli(context: click.Context, debug: bool) -> None:
     context.obj = {"debug": debug}
 
 
-for _panel, _names in COMMANDS.items():
-    for _name in _names:
-        cli.add_command(
-            importlib.import_module(f"evfer.cli.{_name}").command, name=_name, panel=_panel
-        )
+for _name in (name for names in COMMANDS.values() for name in names):
+    cli.add_command(importlib.import_module(f"evfer.cli.{_name}").command, name=_name)
+click.rich_click.COMMAND_GROUPS = {
+    "evfer": [{"name": panel, "commands": [*names]} for panel, names in COMMANDS.items()]
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # recipes and models may be named module:attribute from the folder the user stands in
     sys.path.insert(0, os.getcwd())
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    # not list(): that name is the command's module here
+    given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
         code = cli.main(given, prog_name="evfer", standalone_mode=False)
         return code if isinstance(code, int) else 0
