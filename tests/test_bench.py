@@ -350,6 +350,11 @@ def test_the_run_is_described_and_several_benches_share_a_folder(tiny, tmp_path)
         "evfer bench --model x", 0, ["TinyDVS"],
     )  # fmt: skip
     assert second["seed"] == 7
+    assert first["data"] == str(tiny.parent.parent)
+    other = write_set(tmp_path / "data", "OtherDVS")
+    run(other, tmp_path, only_folds=[0], config=recipe)
+    described = tomllib.loads((tmp_path / "run.toml").read_text())
+    assert next(iter(described["bench"].values()))["sets"] == ["OtherDVS", "TinyDVS"]
     # the recipe in it is complete: it builds the same bench again
     values = {k: v for k, v in first["recipe"].items() if k != "bench"}
     assert config.build(BenchConfig, values).sha256 == recipe.sha256 == first["recipe_sha256"]

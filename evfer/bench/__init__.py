@@ -230,12 +230,14 @@ def _describe_run(jobs: Sequence[FoldJob], command: str) -> None:
         known = configuration.read_toml(path).get("bench", {})
     job = jobs[0]
     name = "-".join((job.model, job.protocol, f"seed{job.seed}", job.config.sha256[:8]))
+    before = known.get(name, {}).get("sets", [])
     known[name] = {
         "command": command,
+        "data": str(job.folder.parent.parent),  # <data>/FerDVS/<Set>
         "model": job.model,
         "protocol": job.protocol,
         "seed": job.seed,
-        "sets": sorted({job.folder.name for job in jobs}),
+        "sets": sorted({*before, *(job.folder.name for job in jobs)}),
         "recipe_sha256": job.config.sha256,
         "recipe": configuration.to_dict(job.config) | job.config.shaping,
     }
