@@ -5,6 +5,7 @@ import dataclasses
 import html.parser
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -366,6 +367,11 @@ def test_a_resumed_fold_counts_once(tmp_path):
     assert len(found.rows) == 3
     assert sorted(row.accuracy for row in found.rows)[-1] == 1.0
     assert any("repeats" in problem for problem in found.problems)
+    elsewhere = [dict(rows[0], folds_sha256="00" * 32), dict(rows[0], data_fingerprint="00" * 32)]
+    write_run(tmp_path / "a", [*rows, *elsewhere])
+    found = read_results(tmp_path)
+    assert len(found.rows) == 5
+    assert found.problems == ()
 
 
 def test_a_row_that_contradicts_itself_is_named(tmp_path):
@@ -576,6 +582,15 @@ def test_provenance_repeats_what_the_run_says(tmp_path):
     for part in ("ab" * 32, "cd" * 32, "ef" * 32, "torch 2.13.0", "system Linux", "11,439,104"):
         assert part in text
     assert "evfer bench --model 'spiking-fer' --seed 7" in text
+    tables = "".join(
+        f'[bench.{name}]\ncommand = "evfer bench {name}"\nmodel = "{model}"\ndata = "somewhere"\n'
+        for name, model in (("one", "spiking-fer"), ("two", "resnet18"))
+    )
+    (tmp_path / "a" / "run.toml").write_text(tables)
+    found = read_results(tmp_path / "a")
+    run = found.runs["a"]
+    assert run.commands(found.rows[0]) == ("evfer bench one",)
+    assert run.data == Path("somewhere")
     (tmp_path / "a" / "run.toml").write_text("not [ toml")
     problems = read_results(tmp_path / "a").problems
     assert any("run.toml cannot be read" in problem for problem in problems)

@@ -38,7 +38,8 @@ class _Origin:
 
     name: str
     facts: tuple[tuple[str, str], ...]
-    runs: tuple[Run, ...]
+    runs: tuple[tuple[Run, tuple[str, ...]], ...]
+    """Each with the commands that can have written the group's rows."""
 
 
 def compose(
@@ -134,13 +135,11 @@ def _origin(group: Group, results: Results) -> _Origin:
         ("machine", "; ".join(sorted(machines - {""}))),
         ("versions", ", ".join(sorted(versions))),
     )
-    names = dict.fromkeys(r.run for r in group.rows)
-    runs = dict.fromkeys(results.runs[name].name for name in names if name in results.runs)
-    by_name = {run.name: run for run in results.runs.values()}
+    runs = {run.name: run for r in group.rows if (run := results.runs.get(r.run))}
     return _Origin(
         f"{group.name} on {row.set_name}, {row.protocol} protocol",
         tuple((name, text or "not stated") for name, text in facts),
-        tuple(by_name[name] for name in runs),
+        tuple((run, run.commands(row)) for run in runs.values()),
     )
 
 

@@ -13,9 +13,24 @@ from evfer.errors import ConfigError, DataError
 from evfer.pictures.drawing import shorten
 from evfer.report.rows import FoldRow, read_rows
 
-__all__ = ["Results", "Run", "read_results"]
+__all__ = ["Bench", "Results", "Run", "read_results"]
 
 _LONGEST_TEXT = 20_000
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One command that wrote into a run; empty where its `run.toml` does not say.
+
+    Args:
+        model: the network it measured.
+        recipe_sha256: digest of the recipe it followed.
+        command: the command line that repeats it.
+    """
+
+    model: str = ""
+    recipe_sha256: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -24,15 +39,26 @@ class Run:
 
     Args:
         name: the run's folder.
-        command: the command line that repeats it.
+        benches: the commands that wrote into it.
         data: the data folder that it read.
         settings: the text of its `run.toml`.
     """
 
     name: str
-    command: str = ""
+    benches: tuple[Bench, ...] = ()
     data: Path | None = None
     settings: str = ""
+
+    def commands(self, row: FoldRow) -> tuple[str, ...]:
+        """Give the commands that can have written a row."""
+        fits = (
+            bench.command
+            for bench in self.benches
+            if bench.command
+            and bench.model in ("", row.model)
+            and bench.recipe_sha256 in ("", row.recipe_sha256)
+        )
+        return tuple(dict.fromkeys(fits))
 
 
 @dataclass(frozen=True)
@@ -106,7 +132,8 @@ def _keep_last(rows: list[FoldRow]) -> tuple[list[FoldRow], int]:
     for index, row in enumerate(rows):
         # rows that do not say which fold they are cannot repeat one another
         which: Any = (row.fold, row.seed) if row.fold is not None else index
-        key = (row.run, row.set_name, row.model, row.protocol, row.recipe_sha256, which)
+        shaped = (row.recipe_sha256, row.folds_sha256, row.data_fingerprint)
+        key = (row.run, row.set_name, row.model, row.protocol, *shaped, which)
         last.pop(key, None)
         last[key] = row
     return list(last.values()), len(rows) - len(last)
@@ -120,13 +147,22 @@ def _read_run(path: Path, name: str) -> tuple[Run, list[str]]:
         text = path.read_text(encoding="utf-8")
     except (ConfigError, OSError) as error:
         return Run(name), [f"run {name}: its run.toml cannot be read ({error})"]
-    command = found.get("command", "")
-    if isinstance(command, list):
-        command = shlex.join(str(word) for word in command)
-    data = found.get("data")
+    below = found.get("bench")
+    tables = [found, *(below.values() if isinstance(below, dict) else ())]
+    benches = [_read_bench(table) for table in tables if isinstance(table, dict)]
+    folders = [table.get("data") for table in tables if isinstance(table, dict)]
+    data = next((folder for folder in folders if isinstance(folder, str) and folder), None)
     return Run(
         name,
-        shorten(str(command), 2000),
-        Path(data) if isinstance(data, str) and data else None,
+        tuple(bench for bench in benches if bench.command),
+        Path(data) if data else None,
         text[:_LONGEST_TEXT],
     ), []
+
+
+def _read_bench(table: Mapping[str, Any]) -> Bench:
+    command = table.get("command", "")
+    if isinstance(command, list):
+        command = shlex.join(str(word) for word in command)
+    model, recipe = (table.get(name, "") for name in ("model", "recipe_sha256"))
+    return Bench(shorten(str(model), 200), shorten(str(recipe), 200), shorten(str(command), 2000))
