@@ -16,7 +16,7 @@ from evfer.datasets.folder import Folder
 from evfer.errors import ConfigError, OutputError, SourceError
 from evfer.verification import verify
 
-DEMO = DemoHeads(people=2, repetitions=1, frames=8)
+DEMO = DemoHeads(people=2, repetitions=1, frames=10)
 PLAIN = convert.load_config("default", {"interpolation": {"method": "none"}})
 
 
@@ -53,7 +53,7 @@ def test_a_set_is_written(converted):
     for entry in entries:
         found = store.read(folder / entry.path)
         assert found.attributes["clip_id"] == entry.clip_id
-        assert found.attributes["duration_us"] == round(7 / 30 * 1e6)
+        assert found.attributes["duration_us"] == round(9 / 30 * 1e6)
         assert len(found.events) == entry.n_events > 100
         assert found.events["t"][-1] <= found.attributes["duration_us"]
         assert entry.detection_rate == 1
@@ -129,8 +129,8 @@ def test_frames_are_recovered(converted, tmp_path):
     _, summary = converted
     recording = summary.folder / "S001" / "001.h5"
     frames, times_s = convert.recover_frames(recording)
-    assert frames.shape == (8, 200, 200)
-    np.testing.assert_allclose(times_s, np.arange(8) / 30)
+    assert frames.shape == (10, 200, 200)
+    np.testing.assert_allclose(times_s, np.arange(10) / 30)
 
 
 @pytest.fixture(scope="module")

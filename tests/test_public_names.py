@@ -25,7 +25,7 @@ def public_modules():
         yield ".".join(parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("name", public_modules())
+@pytest.mark.parametrize("name", [*public_modules()])
 def test_all_names_what_is_there(name):
     module = importlib.import_module(name)
     if name == "evfer.datasets":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,10 +232,12 @@ def _write_tables(
     fingerprint = index.write_index(folder, entries)
     ordered = sorted(failures, key=lambda failure: failure.clip_id)
     index.write_table(folder / "failures.csv", ordered, Failure)
+    # a reader made in Python may have options that no recipe names
+    options = config.to_dict(dataset) if dataclasses.is_dataclass(dataset) else settings.dataset
     record = {
         "dataset": dataset.name,
         "set": dataset.set_name,
-        "recipe": config.to_dict(settings),
+        "recipe": config.to_dict(dataclasses.replace(settings, dataset=options)),
         "params_sha256": config.digest(settings.shaping),
         "fingerprint": fingerprint,
         "versions": provenance.versions(provenance.CONVERSION_PACKAGES),

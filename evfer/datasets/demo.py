@@ -17,6 +17,8 @@ from evfer.video import FrameSource
 
 __all__ = ["DemoHeads"]
 
+_SHORTEST_S = 0.3
+
 
 @dataclass(frozen=True)
 class DemoHeads:
@@ -50,6 +52,11 @@ class DemoHeads:
         ):
             if not 1 <= value <= limit:
                 raise ConfigError(f"dataset.{what} = {value}", expected=f"1 to {limit}")
+        if self.frames / self.fps < _SHORTEST_S:
+            raise ConfigError(
+                f"dataset.frames = {self.frames} at {self.fps:g} frames a second",
+                expected=f"{_SHORTEST_S} s or more, in which an expression can rise",
+            )
 
     def survey(self, source: Path | None) -> Survey:
         """List the clips; see `Dataset.survey`."""

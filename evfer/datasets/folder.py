@@ -38,8 +38,9 @@ class Folder:
 
     title: str = "Folder"
     fps: float | None = None
-    name: str = "folder"
-    needs_source: bool = True
+
+    name = "folder"
+    needs_source = True
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.title):

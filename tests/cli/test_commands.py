@@ -17,7 +17,7 @@ import pytest
 from evfer.cli import COMMANDS, main
 from evfer.datasets.demo import DemoHeads
 
-QUICK = ["--set", "dataset.people=2", "--set", "dataset.repetitions=1", "--set", "dataset.frames=6"]
+QUICK = ["--set", "dataset.people=2", "--set", "dataset.repetitions=1", "--set", "dataset.frames=9"]
 NAMES = [name for names in COMMANDS.values() for name in names]
 
 
@@ -118,7 +118,7 @@ def test_dry_run_writes_nothing(capsys, tmp_path):
 
 def test_failures_give_exit_code_3(capsys, tmp_path):
     source = tmp_path / "source" / "happy"
-    reader = DemoHeads(people=1, repetitions=1, frames=4)
+    reader = DemoHeads(people=1, repetitions=1, frames=9)
     frames = list(reader.open(reader.survey(None).clips[0], None))
     for subject, blank in (("anna", False), ("ben", True)):
         folder = source / subject / "clip"
@@ -229,7 +229,7 @@ def test_view_refuses_an_unknown_ending(capsys, data, tmp_path):
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_ctrl_c_keeps_what_is_done(tmp_path, workers):
     command = [sys.executable, "-m", "evfer", "convert", "--dataset", "demo", "--workers", workers]
-    more = ["--set", "dataset.people=6", "--set", "dataset.frames=8"]
+    more = ["--set", "dataset.people=6", "--set", "dataset.frames=9"]
     process = subprocess.Popen(
         [*command, "--out", str(tmp_path), *more], stderr=subprocess.PIPE, text=True,
         start_new_session=True,
