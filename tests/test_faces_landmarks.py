@@ -136,6 +136,15 @@ class TestGivenPoints:
         clip = align(colour, landmarks=sway(6))
         assert np.unique(clip.frames).tolist() == [round(0.114 * 10 + 0.587 * 100 + 0.299 * 200)]
 
+    def test_shrinking_takes_the_mean_all_through_the_clip(self):
+        stripes = np.tile(np.array([0, 255], np.uint8), (2, 900, 450))
+        large = np.stack([face(450, 450, iod=210)] * 2)
+        assert align(stripes, landmarks=large).frames.std() < 45
+        # one crop pixel covers 1.98, then 2.04 source pixels: no change of method between
+        growing = np.stack([face(450, 450, iod=132), face(450, 450, iod=136)])
+        first, second = align(stripes, AlignParams(align="none"), landmarks=growing).frames
+        assert first.std() == pytest.approx(second.std(), rel=0.2)
+
     def test_a_reader_that_reuses_its_array(self):
         class Reader:
             walks = 0

@@ -57,8 +57,7 @@ class TestPlainClips:
         assert (align(grey).frames == align(frames[:6]).frames).all()
 
     def test_list_array_and_reader_agree(self):
-        frames, _ = expression()
-        frames = frames[:5]
+        frames = still(5)
 
         class Reader:
             walks = 0
@@ -99,6 +98,15 @@ class TestPlainClips:
             turned[yaw] = yaw_degrees(points)
         assert turned[-20] == pytest.approx(-20, abs=4)
         assert turned[20] == pytest.approx(20, abs=4)
+
+    def test_points_do_not_depend_on_the_enlargement(self):
+        shifts = []
+        for person in range(4):
+            frame = neutral(person)
+            _, box = by_dlib.settle(frame, by_dlib.detect(frame)[0], 720, 4, 5)
+            coarse, fine = (by_dlib.find_points(frame, box, size, 5) for size in (200, 900))
+            shifts.append((fine - coarse).mean(axis=0))
+        assert np.mean(shifts, axis=0) == pytest.approx([0, 0], abs=0.15)
 
     def test_large_pictures_keep_their_scale(self):
         small, large = (align(still(1), AlignParams()), align(neutral(0, 960)[None]))
@@ -162,6 +170,10 @@ class TestGaps:
             align(covered(still(20), 8, 14))
         assert "at most 5 frames in a row" in e.value.expected
         assert "Cut the clip" in e.value.hint
+
+    def test_gaps_are_counted_one_by_one(self):
+        frames = covered(covered(still(16), 3, 7), 10, 14)
+        assert align(frames).report.detection_rate == 0.5
 
     def test_max_misses_is_obeyed(self):
         frames = covered(still(12), 5, 7)
