@@ -325,6 +325,19 @@ class TestNeurons:
         with pytest.raises(ConfigError, match="3 steps"):
             fire(torch.zeros(4, 1), 3, Neuron())
 
+    def test_a_surrogate_of_ones_own_needs_the_fused_backend(self):
+        class Flat:
+            alpha = 1.0
+
+            def derivative_(self, u):
+                return u.fill_(0.25)
+
+        x = torch.zeros(2, 1, requires_grad=True)
+        build_node(Neuron(surrogate_function=Flat()))(x, 2).sum().backward()
+        assert x.grad[:, 0].tolist() == [0.5, 0.25]
+        with pytest.raises(ConfigError, match="Flat"):
+            build_node(Neuron(surrogate_function=Flat()), "spikingjelly")
+
 
 class TestSurrogates:
     def test_values(self):
@@ -480,6 +493,13 @@ class TestSpikingFER:
             for scale in ("sum", "mean")
         )
         assert torch.equal(total / 4, mean)
+
+    def test_options_reach_every_neuron(self):
+        options = {"neuron": "lif", "tau": 3.0, "v_threshold": 0.7, "detach_reset": False}
+        module = create("spiking-fer", reset="soft", surrogate_function="rect", **options)
+        nodes = [part for part in module.modules() if isinstance(part, SpikingNode)]
+        assert len(nodes) == 20
+        assert {node.neuron for node in nodes} == {Neuron("lif", 3.0, 0.7, None, False, Rect())}
 
     def test_without_input_nothing_is_nan(self):
         module = create("spiking-fer", 6, 3, seed=0, zero_init_gamma=False)

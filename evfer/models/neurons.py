@@ -144,6 +144,12 @@ def _spikingjelly_node(neuron: Neuron) -> Any:
     from spikingjelly.activation_based import surrogate
 
     kind = type(neuron.surrogate_function).__name__
+    if not hasattr(surrogate, kind):
+        raise ConfigError(
+            f'the surrogate "{kind}" with the backend "spikingjelly"',
+            expected="a surrogate that SpikingJelly has",
+            hint='Use the backend "fused"',
+        )
     # every setting by name: release 2.0 has other defaults than 0.x had
     settings: dict[str, Any] = {
         "v_threshold": neuron.v_threshold,
@@ -193,6 +199,8 @@ class _Fire(torch.autograd.Function):
         ctx.save_for_backward(x)
         ctx.n_steps, ctx.neuron = n_steps, neuron
         spikes = torch.empty_like(x)
+        if math.isinf(neuron.v_threshold):
+            return spikes.zero_()  # a soft reset would take infinity times no spike
         outputs = _flatten_steps(spikes, n_steps)
         for start, stop, u in _integrate(_flatten_steps(x, n_steps), neuron):
             torch.le(u, -neuron.v_threshold, out=outputs[:, start:stop])
@@ -270,8 +278,6 @@ def _reset(n: Tensor, u: Tensor, neuron: Neuron) -> None:
     """Write -V after the step into `n`, from u = -H."""
     if neuron.v_reset is not None:
         torch.ops.aten.threshold.out(u, -neuron.v_threshold, -neuron.v_reset, out=n)
-    elif math.isinf(neuron.v_threshold):
-        n.copy_(u)  # infinity times no spike would be no number
     else:
         torch.le(u, -neuron.v_threshold, out=n)
         torch.add(u, n, alpha=neuron.v_threshold, out=n)
