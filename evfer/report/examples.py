@@ -175,7 +175,12 @@ def _example(
     stated = recording.attributes.get("duration_us")
     duration_us = max(last, stated if isinstance(stated, int) else 1)
     windows = time_windows(duration_us, N_STEPS)
-    pictures = [event_picture(accumulate(events, size, *window), DARK) for window in windows]
+    # each picture shows a tenth of the clip, longer than its step, or calm faces fall into dots
+    trail = duration_us // 10
+    pictures = [
+        event_picture(accumulate(events, size, max(0, end - trail), end), DARK)
+        for _, end in windows
+    ]
     moments = [(start + end) / 2e6 for start, end in windows]
     rates = event_rates(events, duration_us, 96)
     label, fold, answers = _answers(arena.groups, clip_id)

@@ -15,6 +15,8 @@ from evfer.pictures import GROUNDS, Colours
 __all__ = ["Clip", "ViewParams", "short_number"]
 
 _MAX_PICTURES = 3000
+_LEAST_WINDOW_US = 50_000
+"""Of a calm face less time shows dots, and no face."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class ViewParams:
         slowdown: seconds of a film for one second of events; 1 is real time.
         fps: pictures per second of a film, 1 to 50.
         window_s: how long events stay on show in a film, seconds of the recording; 0 takes the
-            step between pictures, and at least 1/30 s.
+            step between pictures, and at least 0.05 s.
         ground: "dark" or "light".
     """
 
@@ -125,7 +127,7 @@ class Clip:
                 expected=f"at most {_MAX_PICTURES}",
                 hint="Lower the slowdown or the fps",
             )
-        window_us = params.window_s * 1e6 or max(step_us, 1e6 / 30)
+        window_us = params.window_s * 1e6 or max(step_us, _LEAST_WINDOW_US)
         ends = [min(round((i + 1) * step_us), self.duration_us) for i in range(n_pictures)]
         # events at the very end, or after a stated length that is too short, still show
         last = max(self.duration_us, int(self.events["t"][-1]) + 1 if len(self.events) else 0)
