@@ -52,12 +52,11 @@ FULL = DemoSize(12, 2, 24, 4, (0, 1), {})
 """What the README shows."""
 
 QUICK = DemoSize(
-    6,
-    1,
-    16,
-    2,
-    (0,),
-    {"spiking-fer": {"train": {"epochs": 20}}, "resnet18": {"train": {"epochs": 15}}},
+    *(6, 1, 16, 3, (0,)),
+    {
+        "spiking-fer": {"train": {"epochs": 24, "batch_size": 8}},
+        "resnet18": {"train": {"epochs": 24, "batch_size": 8}},
+    },
 )
 """To see that everything works: far too little for a network to learn much."""
 

@@ -91,7 +91,7 @@ def print_table(
         # a pipe has no width of its own, and a cut value is worse than a long line
         widths = [max((len(line[i]) for line in lines), default=0) for i in range(len(columns))]
         total = sum(max(w, len(c)) for w, c in zip(widths, columns, strict=True))
-        console = Console(highlight=False, width=max(80, total + 3 * len(columns) + 4))
+        console = Console(highlight=False, width=max(80, total + 4 * len(columns)))
     table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2))
     for i, column in enumerate(columns):
         numeric = bool(lines) and all(_is_number(line[i]) for line in lines)
@@ -143,6 +143,7 @@ class Progress:
         self._task: TaskID | None = None
         self._title = self._unit = ""
         self._first = 0
+        self._finished = False
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -158,6 +159,7 @@ class Progress:
         self._task = self._bar.add_task(title, total=total, completed=done, unit=unit, note="")
         self._started = self._said = time.monotonic()
         self._title, self._unit, self._first = title, unit, done
+        self._finished = False
         if not self._console.is_terminal:
             self._line(f"{title}: {total} {unit}{'' if total == 1 else 's'}")
 
@@ -166,9 +168,11 @@ class Progress:
         if self._task is not None:
             self._bar.update(self._task, completed=done, total=total, note=note)
         now = time.monotonic()
-        if self._console.is_terminal or (now - self._said < _LINE_EVERY_S and done < total):
+        if self._console.is_terminal or self._finished:
             return
-        self._said = now
+        if now - self._said < _LINE_EVERY_S and done < total:
+            return
+        self._said, self._finished = now, done >= total
         rate = (done - self._first) / max(now - self._started, 1e-9)
         left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
         tail = f"  {note}" if note else ""
