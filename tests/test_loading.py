@@ -151,6 +151,15 @@ def test_a_sample_does_not_depend_on_its_batch(data):
         np.testing.assert_array_equal(alone.frames[0].numpy(), whole[clip])
 
 
+def test_every_clip_is_changed_in_its_own_way():
+    events = make_events(200, 1)
+    alike = pack_events([events] * 7, [0] * 7, list("abcdefg"), SENSOR, CLASSES)
+    shift = transforms.build([{"name": "shift"}, {"name": "scale"}])
+    batches = loader(alike, augmentation=shift).epoch(0)
+    seen = {frames.numpy().tobytes() for batch in batches for frames in batch.frames}
+    assert len(seen) == 7
+
+
 def test_batches_hold_every_clip_once_and_never_one_alone(data):
     batches = list(loader(data, batch_size=3).epoch(0))
     assert [len(batch.clips) for batch in batches] == [3, 4]
