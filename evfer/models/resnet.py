@@ -52,7 +52,7 @@ class ResNet18Params:
 
 
 def resnet18(n_classes: int = 6, n_steps: int = 6, **options: Any) -> ResNet18:
-    """Build the network from options by name; see `ResNet18Params`.
+    """ResNet-18 on stacked frames, the twin without spikes; options as in `ResNet18Params`.
 
     Raises:
         UnknownNameError: for an option or value that does not exist.

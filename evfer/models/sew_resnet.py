@@ -88,7 +88,7 @@ class SpikingFERParams:
 
 
 def spiking_fer(n_classes: int = 6, n_steps: int = 6, **options: Any) -> SpikingFER:
-    """Build the network from options by name; see `SpikingFERParams`.
+    """Spiking-FER, a SEW-ResNet-18 of IF neurons; options as in `SpikingFERParams`.
 
     Raises:
         UnknownNameError: for an option or value that does not exist.
