@@ -1,0 +1,6 @@
+"""Frames between frames, so that an emulated event camera sees small steps."""
+
+from evfer.interpolation.frames import interpolate, interpolate_pairs
+from evfer.interpolation.params import METHODS, InterpolationParams
+
+__all__ = ["METHODS", "InterpolationParams", "interpolate", "interpolate_pairs"]
