@@ -156,6 +156,15 @@ def test_no_person_is_trained_and_tested(tiny, undisturbed):
         assert not tested & trained
 
 
+def test_a_plan_may_leave_clips_out(tiny, tmp_path):
+    entries = index.read_index(tiny)[7:]
+    plan = folds.build(entries, "strict", 3)
+    (row,) = run(tiny, tmp_path, plans={"TinyDVS": plan}, only_folds=[1])
+    split = plan.splits[1]
+    assert [p["clip_id"] for p in row["predictions"]] == [plan.clip_ids[i] for i in split.test]
+    assert row["n_train"] == len(split.train)
+
+
 def test_leaks_are_told(tiny, tmp_path):
     entries = index.read_index(tiny)
     plan = folds.build(entries, "published", 2)
