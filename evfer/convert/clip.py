@@ -190,7 +190,8 @@ def _entry(path: Path, clip: Clip, found: Mapping[str, Any]) -> IndexEntry:
 
 
 def _rate(times_s: NDArray[np.float64]) -> float:
-    return float((len(times_s) - 1) / (times_s[-1] - times_s[0]))
+    # rounded, since 30 should not become 30.000000000000004 in every file
+    return round(float((len(times_s) - 1) / (times_s[-1] - times_s[0])), 6)
 
 
 def _seed(seed: int, dataset: str, clip: Clip) -> tuple[int, int]:
