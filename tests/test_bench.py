@@ -258,6 +258,7 @@ def test_workers_change_nothing(tiny, undisturbed, tmp_path):
     assert {e.fold for e in events if e.kind == "train"} == {0, 1, 2, 3}
 
 
+@pytest.mark.slow
 def test_a_fault_in_a_worker_reaches_the_caller(tiny, tmp_path):
     with pytest.raises(ConfigError, match=r"the loss is nan in fold [01], epoch 1, batch 3"):
         run(tiny, tmp_path, model="test_bench:failing_net", workers=2, threads=1)
