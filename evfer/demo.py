@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ FULL = DemoSize(12, 2, 24, 4, (0, 1), {})
 QUICK = DemoSize(
     *(6, 1, 16, 3, (0,)),
     {
-        "spiking-fer": {"train": {"epochs": 24, "batch_size": 8}},
+        "spiking-fer": {"train": {"epochs": 48, "batch_size": 8}},
         "resnet18": {"train": {"epochs": 24, "batch_size": 8}},
     },
 )
@@ -69,11 +70,13 @@ class DemoResult:
         summary: of the conversion.
         rows: results, in order of model and fold.
         report: the page and what lies beside it.
+        seconds: how long each stage took.
     """
 
     summary: ConversionSummary
     rows: tuple[Row, ...]
     report: ReportPaths
+    seconds: Mapping[str, float]
 
 
 def run(
@@ -103,6 +106,7 @@ def run(
         DataError: if a rendered clip cannot be converted.
         OutputError: if the folder cannot be written.
     """
+    clock = _Clock()
     settings = load_config(
         "default",
         {
@@ -131,6 +135,7 @@ def run(
             f"{first.reason}",
             hint=f"See {summary.folder / 'failures.csv'}",
         )
+    clock.lap("events")
     rows: list[Row] = []
     for model in MODELS:
         found = prepare(
@@ -152,5 +157,17 @@ def run(
             command=command,
             progress=on_bench,
         )
+        clock.lap(model)
     report = render(out / "results", out / "report", out / "data", frames=recover_frames)
-    return DemoResult(summary, tuple(rows), report)
+    clock.lap("report")
+    return DemoResult(summary, tuple(rows), report, clock.laps)
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.laps[name], self._last = now - self._last, now

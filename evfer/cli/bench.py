@@ -13,6 +13,7 @@ from evfer.cli import _console as console
 
 if TYPE_CHECKING:
     from evfer.bench import BenchEvent
+    from evfer.training import TrainEvent
 
 
 @click.command()
@@ -116,35 +117,43 @@ def _numbers(text: str | None) -> list[int] | None:
 
 
 class BenchProgress:
-    """Show what a bench tells, one bar a fold."""
+    """Show what a bench tells: one bar for all folds of a network on a set."""
 
     def __init__(self, progress: console.Progress) -> None:
         self._progress = progress
-        self._shown: tuple[str, str, int] | None = None
+        self._shown: tuple[str, str] | None = None
+        self._steps: dict[int, int] = {}
 
     def __call__(self, event: BenchEvent) -> None:
         """Take one piece of news."""
-        name = f"{event.model} on {event.dataset}, fold {event.fold + 1} of {event.n_folds}"
+        name = f"{event.model} on {event.dataset}"
         if event.row is not None:
             word = "kept" if event.kind == "kept" else "done"
             self._progress.say(
-                f"{name}: accuracy {event.row['accuracy']:.3f}  ({word}, {event.done} of "
-                f"{event.total})",
+                f"{name}, fold {event.fold + 1} of {event.n_folds}: accuracy "
+                f"{event.row['accuracy']:.3f}  ({word}, {event.done} of {event.total})",
                 "green",
             )
         elif event.train is not None:
-            news = event.train
-            now = (event.dataset, event.model, event.fold)
-            total = news.epochs * news.steps
-            if now != self._shown:
-                self._shown = now
-                self._progress.start(name, total, "step", done=(news.epoch - 1) * news.steps)
-            self._progress.step(
-                (news.epoch - 1) * news.steps + news.step,
-                total,
-                f"epoch {news.epoch}/{news.epochs} loss {news.loss:.3f} "
-                f"accuracy {news.accuracy:.3f}",
-            )
+            self._show(name, event, event.train)
+
+    def _show(self, name: str, event: BenchEvent, news: TrainEvent) -> None:
+        # folds of one plan differ by a batch at most, so the running one stands for all
+        fold_steps = news.epochs * news.steps
+        total = event.total * fold_steps
+        if self._shown != (event.dataset, event.model):
+            self._shown, self._steps = (event.dataset, event.model), {}
+            begun = event.done * fold_steps + (news.epoch - 1) * news.steps
+            self._progress.start(name, total, "step", done=begun)
+        self._steps[event.fold] = (news.epoch - 1) * news.steps + news.step
+        finished = event.done * fold_steps
+        running = sum(steps for steps in self._steps.values() if steps < fold_steps)
+        self._progress.step(
+            min(total, finished + running),
+            total,
+            f"fold {event.fold + 1}, epoch {news.epoch}/{news.epochs}, loss {news.loss:.3f}, "
+            f"accuracy {news.accuracy:.3f}",
+        )
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,6 @@ def command(quick: bool, out: str, seed: int, workers: int | None) -> None:
     from evfer import demo
     from evfer.workers import default_workers
 
-    start = time.monotonic()
     size = demo.QUICK if quick else demo.FULL
     with console.Progress() as progress:
         progress.say(
@@ -58,5 +56,6 @@ def command(quick: bool, out: str, seed: int, workers: int | None) -> None:
             on_bench=BenchProgress(progress),
         )
     print_rows(list(made.rows))
-    console.echo(f"{time.monotonic() - start:.0f} s")
+    laps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in made.seconds.items())
+    console.echo(f"{sum(made.seconds.values()):.0f} s: {laps}")
     console.echo(f"report: {made.report.page}", "bold")
