@@ -137,7 +137,8 @@ def bench(
                 hint=f"Run: evfer folds {folder}",
             )
         # built once, so that an option that is wrong shows before any training
-        models.create(model, len(class_names(entries)), config.frames.n_steps, **config.model)
+        n_classes, n_steps = len(class_names(entries)), config.frames.n_steps
+        models.create(model, n_classes, n_steps, seed=0, **config.model)
         fingerprint = fingerprint_text((e.clip_id, e.events_sha256) for e in entries)[1]
         leak = folds.leak(plan, entries)
         for fold in _choose(plan, only_folds):
