@@ -134,7 +134,9 @@ def plan(
         elif clip.clip_id in wanted:
             todo.append(clip)
     known = {recording_path(folder, clip) for clip in survey.clips}
-    foreign = sorted(str(p.relative_to(folder)) for p in folder.glob("*/*.h5") if p not in known)
+    foreign = sorted(
+        str(p.relative_to(folder)) for p in folder.glob("*/[!.]*.h5") if p not in known
+    )
     return Plan(folder, tuple(todo), tuple(kept), survey.skipped, tuple(unreadable), tuple(foreign))
 
 

@@ -236,7 +236,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, workers):
     )  # fmt: skip
     folder = tmp_path / "FerDVS" / "DemoDVS"
     deadline = time.monotonic() + 60
-    while len(list(folder.glob("*/*.h5"))) < 3 and time.monotonic() < deadline:
+    while len(list(folder.glob("*/[0-9]*.h5"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, err = process.communicate(timeout=30)
@@ -246,7 +246,8 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, workers):
     from evfer.index import read_index
 
     entries = read_index(folder)
-    assert 3 <= len(entries) < 72
+    # the third may be whole on disk and yet too late for the index; the next run finds it
+    assert 2 <= len(entries) < 72
     assert not list(Path(tmp_path).rglob("*.part*"))
 
 
