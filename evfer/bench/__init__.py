@@ -238,7 +238,6 @@ def _describe_run(jobs: Sequence[FoldJob], command: str) -> None:
         "model": job.model,
         "protocol": job.protocol,
         "seed": job.seed,
-        "data": str(job.folder.parent.parent),
         "sets": sorted({*before, *(job.folder.name for job in jobs)}),
         "recipe_sha256": job.config.sha256,
         "recipe": configuration.to_dict(job.config) | job.config.shaping,
