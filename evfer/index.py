@@ -25,6 +25,7 @@ __all__ = [
     "class_names",
     "find_set",
     "fingerprint_text",
+    "labels_digest",
     "list_sets",
     "read_fingerprint",
     "read_index",
@@ -208,6 +209,12 @@ def class_names(entries: Sequence[IndexEntry]) -> tuple[str, ...]:
     are there, it is their code less one.
     """
     return tuple(dict(sorted({(entry.label, entry.label_name) for entry in entries})).values())
+
+
+def labels_digest(entries: Sequence[IndexEntry]) -> str:
+    """Digest who shows what in a set; the fingerprint covers the events alone."""
+    said = sorted((e.clip_id, e.subject, str(e.label), e.label_name) for e in entries)
+    return hashlib.sha256("\n".join("\t".join(row) for row in said).encode()).hexdigest()
 
 
 def write_table(path: Path, rows: Iterable[Any], cls: type[Any]) -> None:

@@ -9,11 +9,16 @@ from typing import Any, Literal
 
 from evfer import config, folds, index, transforms
 from evfer.bench import BenchConfig, BenchEvent, Row, bench, load_config
-from evfer.errors import ConfigError, SourceError
+from evfer.errors import ConfigError, SourceError, UnknownNameError
 from evfer.folds import FoldPlan
-from evfer.recipe import default_recipe
+from evfer.models import create
+from evfer.recipe import default_recipe, has_protocol
 
 __all__ = ["Measurement", "measure", "prepare"]
+
+_PUBLISHED = ("paper", "code")
+_PROTOCOLS = ("strict", "loso", *_PUBLISHED)
+"""Whole protocols: a way to split, and what a recipe changes for it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ def prepare(
     seed: int = 0,
     eda: str | None = None,
     overrides: Mapping[str, Any] | None = None,
+    only_folds: Sequence[int] | None = None,
 ) -> list[Measurement]:
     """Find everything a bench needs, and refuse what cannot be used; nothing is written.
 
@@ -61,10 +67,11 @@ def prepare(
         seed: seed of the splits.
         eda: augmentations in place of the recipe's: a preset, or names joined by "+" or ",".
         overrides: recipe keys that count above all.
+        only_folds: numbers that every set's plan must have.
 
     Raises:
         SourceError: if a set is not converted.
-        ConfigError: for a name or value that cannot be used.
+        ConfigError: for a name, value, recipe or fold that cannot be used.
         RecordingError: if a set's own folds do not fit it.
     """
     names = list(datasets) or index.list_sets(data)
@@ -74,15 +81,31 @@ def prepare(
             expected="at least one",
             hint="Run: evfer convert --dataset demo",
         )
+    if protocol is not None and protocol not in _PROTOCOLS:
+        raise UnknownNameError("protocol", protocol, _PROTOCOLS)
     augment = None if eda is None else transforms.parse_names(eda)
     found = []
     for name in names:
         folder = index.find_set(data, name)
         entries = index.read_index(folder)
         plan = _plan(folder, entries, protocol, n_folds, seed)
-        chosen = recipe or _card_recipe(folder.name) or default_recipe(model)
+        # a card's short recipe is not the published protocol, so that takes the network's own
+        card = None if protocol in _PUBLISHED else _card_recipe(folder.name)
+        chosen = recipe or card or default_recipe(model)
         kind = protocol or plan.protocol
         settings = load_config(chosen, model, kind, overrides, augment)
+        if protocol in _PUBLISHED and not has_protocol(chosen, protocol):
+            raise ConfigError(
+                f'the recipe "{chosen}" does not say what protocol {protocol} means',
+                expected=f"a table [protocols.{protocol}] in it",
+                hint="Choose --recipe spiking-fer or resnet18, or --protocol strict",
+            )
+        create(model, len(index.class_names(entries)), settings.frames.n_steps, **settings.model)
+        for fold in only_folds or ():
+            if not 0 <= fold < len(plan.splits):
+                raise ConfigError(
+                    f"fold {fold} of {folder.name}", expected=f"0 to {len(plan.splits) - 1}"
+                )
         leak = folds.explain(folds.leak(plan, entries))
         found.append(Measurement(folder, plan, settings, kind, leak))
     return found

@@ -12,13 +12,16 @@ by `available` and harms nobody else.
 from __future__ import annotations
 
 import importlib
+import inspect
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from evfer.errors import ConfigError, UnknownNameError
+from evfer.files import sha256_file
 
-__all__ = ["BUILTIN", "Plugin", "available", "load", "names"]
+__all__ = ["BUILTIN", "Plugin", "available", "load", "names", "source_digest"]
 
 BUILTIN: dict[str, dict[str, str]] = {
     "evfer.datasets": {
@@ -91,6 +94,24 @@ def load(group: str, name: str) -> Any:
         if name not in targets:
             raise UnknownNameError(kind, name, targets)
         target = targets[name]
+    return _import(kind, name, target)
+
+
+def source_digest(group: str, name: str) -> str:
+    """Digest the source of an outsider's object, so that a change to it shows.
+
+    Returns:
+        SHA-256 of the file that holds the object; empty for evfer's own, which its version
+        names, and where there is no source file.
+    """
+    if name in BUILTIN[group]:
+        return ""
+    module = inspect.getmodule(load(group, name))
+    file = getattr(module, "__file__", None)
+    return sha256_file(Path(file)) if file and Path(file).is_file() else ""
+
+
+def _import(kind: str, name: str, target: str) -> Any:
     module_name, _, attribute = target.partition(":")
     try:
         value: Any = importlib.import_module(module_name)

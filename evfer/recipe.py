@@ -18,7 +18,14 @@ from evfer import config, transforms
 from evfer.errors import ConfigError
 from evfer.frames import FramesParams
 
-__all__ = ["BenchConfig", "SelectParams", "TrainParams", "default_recipe", "load_config"]
+__all__ = [
+    "BenchConfig",
+    "SelectParams",
+    "TrainParams",
+    "default_recipe",
+    "has_protocol",
+    "load_config",
+]
 
 BENCH_VERSION = 1
 """Raised whenever the same recipe starts to give other results, so that old rows do not count."""
@@ -145,7 +152,14 @@ class BenchConfig:
 
 def default_recipe(model: str) -> str:
     """Name the recipe that a network is measured with unless told otherwise."""
-    return model if model in config.list_shipped("pipelines") else "spiking-fer"
+    # resnet18's sets no option of the network, so any network can take it
+    return model if model in config.list_shipped("pipelines") else "resnet18"
+
+
+def has_protocol(recipe: str, protocol: str) -> bool:
+    """Say whether a recipe states what a protocol changes."""
+    values = config.read_toml(config.find_shipped("pipelines", recipe))
+    return protocol in values.get("protocols", {})
 
 
 def load_config(

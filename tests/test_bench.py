@@ -452,8 +452,9 @@ def test_a_set_that_changes_meanwhile_is_noticed(tmp_path):
     remember_set.cache_clear()
     run(folder, tmp_path / "out", only_folds=[0], progress=convert_again)
     remember_set.cache_clear()
-    with pytest.raises(RecordingError, match="its fingerprint is"):
-        remember_set(folder, lines(tmp_path / "out")[0]["data_fingerprint"])
+    row = lines(tmp_path / "out")[0]
+    with pytest.raises(RecordingError, match="as when the bench began"):
+        remember_set(folder, row["data_fingerprint"], row["labels_sha256"])
 
 
 @pytest.mark.parametrize("protocol", ["strict", "paper", "code"])
@@ -505,7 +506,7 @@ def test_recipes_are_laid_over_one_another(tmp_path):
     assert plain.augment == ({"name": "hflip"},)
     assert load_config(str(path), "x", augment=[]).augment == ()
     assert default_recipe("resnet18") == "resnet18"
-    assert default_recipe("my_module:net") == "spiking-fer"
+    assert default_recipe("my_module:net") == "resnet18"
     with pytest.raises(UnknownNameError, match=r'Did you mean "train\.epochs"'):
         load_config(str(path), "x", overrides={"train": {"epoch": 3}})
     with pytest.raises(ConfigError, match=r"train\.lr = -1"):

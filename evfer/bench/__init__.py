@@ -11,20 +11,21 @@ on from its checkpoint.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from evfer import config as configuration
-from evfer import folds, models, provenance
+from evfer import folds, models, plugins, provenance
 from evfer.bench.fold import FoldJob, load_weights
 from evfer.bench.pool import run_jobs
 from evfer.bench.rows import Row, append_row, forget, open_rows, row_key
 from evfer.errors import ConfigError, RecordingError
 from evfer.files import make_folder, write_text
 from evfer.folds import FoldPlan
-from evfer.index import class_names, fingerprint_text, read_index
+from evfer.index import class_names, fingerprint_text, labels_digest, read_index
 from evfer.recipe import BenchConfig, load_config
 from evfer.training import TrainEvent
 
@@ -147,7 +148,9 @@ def bench(
                     folder=folder,
                     dataset=_dataset_name(folder.name),
                     fingerprint=fingerprint,
+                    labels_sha256=labels_digest(entries),
                     model=model,
+                    model_sha256=plugins.source_digest("evfer.models", model),
                     config=config,
                     plan=plan,
                     fold=fold,
@@ -228,7 +231,9 @@ def _describe_run(jobs: Sequence[FoldJob], command: str) -> None:
     path = jobs[0].out / "run.toml"
     known: dict[str, Any] = {}
     if path.exists():
-        known = configuration.read_toml(path).get("bench", {})
+        # only a record: one that is damaged is written anew
+        with contextlib.suppress(ConfigError):
+            known = configuration.read_toml(path).get("bench", {})
     job = jobs[0]
     name = "-".join((job.model, job.protocol, f"seed{job.seed}", job.config.sha256[:8]))
     before = known.get(name, {}).get("sets", [])

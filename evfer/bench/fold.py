@@ -19,6 +19,7 @@ from evfer.bench.rows import ROW_FORMAT, Row, row_key
 from evfer.errors import RecordingError
 from evfer.folds import FoldPlan, LeakReport
 from evfer.frames import used_fraction
+from evfer.index import labels_digest, read_index
 from evfer.loading import EventSet, load_set
 from evfer.recipe import BenchConfig
 from evfer.training import EpochRecord, FoldResult, FoldTask, TrainEvent, fit
@@ -35,7 +36,9 @@ class FoldJob:
         folder: the set's folder.
         dataset: the set's short name, such as "demo".
         fingerprint: digest of the set's events.
+        labels_sha256: digest of who shows what in it.
         model: the network's name.
+        model_sha256: digest of the network's source where it is not evfer's, else empty.
         config: the recipe.
         plan: the set's folds.
         fold: which of them.
@@ -53,7 +56,9 @@ class FoldJob:
     folder: Path
     dataset: str
     fingerprint: str
+    labels_sha256: str
     model: str
+    model_sha256: str
     config: BenchConfig
     plan: FoldPlan
     fold: int
@@ -76,11 +81,13 @@ class FoldJob:
             "dataset": self.dataset,
             "set": self.folder.name,
             "model": self.model,
+            "model_sha256": self.model_sha256,
             "recipe": self.config.name,
             "recipe_sha256": self.config.sha256,
             "protocol": self.protocol,
             "folds_sha256": self.plan.sha256,
             "data_fingerprint": self.fingerprint,
+            "labels_sha256": self.labels_sha256,
             "fold": self.fold,
             "n_folds": len(self.plan.splits),
             "seed": self.seed,
@@ -110,17 +117,18 @@ class FoldJob:
 
 
 @functools.lru_cache(maxsize=1)  # sets are large, so one at a time
-def remember_set(folder: Path, fingerprint: str) -> EventSet:
+def remember_set(folder: Path, fingerprint: str, labels_sha256: str) -> EventSet:
     """Load a set, or take the one that was loaded last if it is the same.
 
     Raises:
         RecordingError: if the set has changed since the bench began.
     """
     data = load_set(folder)
-    if data.fingerprint != fingerprint:
+    now = (data.fingerprint, labels_digest(read_index(folder)))
+    if now != (fingerprint, labels_sha256):
         raise RecordingError(
-            f"{folder}: its fingerprint is {data.fingerprint[:16]}...",
-            expected=f"{fingerprint[:16]}..., as when the bench began",
+            f"{folder}: events {now[0][:16]}... and labels {now[1][:16]}...",
+            expected=f"{fingerprint[:16]}... and {labels_sha256[:16]}..., as when the bench began",
             hint="Do not convert into a set while it is being measured",
         )
     return data
@@ -139,7 +147,7 @@ def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None)
     Raises:
         EvferError: whatever keeps the fold from its end.
     """
-    data = remember_set(job.folder, job.fingerprint)
+    data = remember_set(job.folder, job.fingerprint, job.labels_sha256)
     position = {clip: i for i, clip in enumerate(data.clip_ids)}
     split = job.plan.splits[job.fold]
     train, test = (

@@ -20,6 +20,7 @@ from evfer.bench.fold import FoldJob, run_fold
 from evfer.bench.rows import Row
 from evfer.errors import DataError
 from evfer.training import TrainEvent
+from evfer.workers import remove_stale_parts
 
 __all__ = ["run_jobs"]
 
@@ -81,6 +82,8 @@ def run_jobs(
             if busy:  # left early: checkpoints are whole files, so a fold may be stopped anywhere
                 process.terminate()
             process.join()
+        if jobs:
+            remove_stale_parts(jobs[0].out)
 
 
 def _receive(line: Connection, job: FoldJob) -> tuple[str, Any]:

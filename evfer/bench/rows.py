@@ -14,7 +14,7 @@ from evfer.files import append_line, write_text
 __all__ = ["KEY_FIELDS", "ROW_FORMAT", "Row", "append_row", "forget", "open_rows", "row_key"]
 
 Row = dict[str, Any]
-"""One fold's result; see the README of results for its fields."""
+"""One fold's result; `FoldJob.naming` and `run_fold` give its fields."""
 
 ROW_FORMAT = 1
 
@@ -22,6 +22,8 @@ KEY_FIELDS = (
     "recipe_sha256",
     "folds_sha256",
     "data_fingerprint",
+    "labels_sha256",
+    "model_sha256",
     "seed",
     "fold",
     "model",

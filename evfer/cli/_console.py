@@ -46,19 +46,23 @@ data_option = click.option(
     show_default=True,
     help="Folder of the converted sets.",
 )
-set_option = click.option(
-    "--set",
-    "assignments",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Change one recipe key, such as emulator.pos_thres=0.3. Repeatable.",
-)
 seed_option = click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all chance."
 )
 workers_option = click.option(
     "--workers", type=click.IntRange(1), help="Number of processes. [default: the cores here]"
 )
+
+
+def set_option(example: str) -> Any:
+    """Make a `--set` option that shows an example of its command's keys."""
+    return click.option(
+        "--set",
+        "assignments",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help=f"Change one recipe key, such as {example}. Repeatable.",
+    )
 
 
 def out_option(default: str, text: str) -> Any:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @console.data_option
 @click.option("--folds", "n_folds", type=click.IntRange(1), help="Number of folds.")
 @click.option("--only-folds", help="Run these folds only, such as 0,3.")
-@click.option("--protocol", help="strict, loso, paper or code. [default: the set's own folds]")
+@click.option(
+    "--protocol",
+    help="strict, loso, paper or code (as published). [default: the set's own folds]",
+)
 @click.option("--recipe", help="Bench recipe. [default: the set's card's, else the model's]")
 @click.option("--eda", help="Augmentations: a preset, or names joined by +; none is a preset.")
 @click.option("--epochs", type=click.IntRange(1), help="Same as --set train.epochs=N.")
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 @click.option(
     "--resume/--no-resume", default=True, help="Keep rows and checkpoints that are there."
 )
-@console.set_option
+@console.set_option("train.lr=0.001")
 def command(
     model: str,
     datasets: tuple[str, ...],
@@ -66,6 +69,7 @@ def command(
     from evfer import config
     from evfer.measure import measure, prepare
 
+    chosen = _numbers(only_folds)
     overrides = config.parse_overrides(assignments)
     if epochs is not None:
         overrides = config.merge(overrides, {"train": {"epochs": epochs}})
@@ -79,6 +83,7 @@ def command(
         seed=seed,
         eda=eda,
         overrides=overrides,
+        only_folds=chosen,
     )
     for item in found:
         console.warn(
@@ -93,7 +98,7 @@ def command(
             found,
             model,
             folder,
-            only_folds=_numbers(only_folds),
+            only_folds=chosen,
             seed=seed,
             device=device,
             resume=resume,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(1), help="Convert at most this many clips.")
 @click.option("--subjects", help="Convert these subjects only, separated by commas.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@console.set_option
+@console.set_option("emulator.pos_thres=0.3")
 def command(
     dataset: str,
     source: str | None,
@@ -123,4 +123,6 @@ def _print_summary(summary: ConversionSummary) -> None:
     )
     if summary.failures:
         console.echo(f"failures: {summary.folder / 'failures.csv'}", "red")
+    if summary.note:
+        console.warn(summary.note)
     console.echo(f"fingerprint {summary.fingerprint}")

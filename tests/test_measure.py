@@ -1,0 +1,111 @@
+"""Benching by name, and what must not be mistaken for a result that is already there."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from test_bench import write_set
+
+from evfer import index, plugins
+from evfer.errors import ConfigError, SourceError, UnknownNameError
+from evfer.measure import measure, prepare
+
+TINY = {
+    "frames": {"n_steps": 3, "size": 16},
+    "train": {"epochs": 1, "batch_size": 16, "precision": "no"},
+    "select": {"on": "last"},
+}
+NET = """
+from torch import nn
+
+def build(n_classes, n_steps):
+    return nn.Sequential(nn.Flatten(), nn.Linear(2 * n_steps * 256, n_classes))
+"""
+
+
+@pytest.fixture
+def data(tmp_path):
+    write_set(tmp_path)
+    return tmp_path
+
+
+def test_recipe_and_folds_are_found(data):
+    (found,) = prepare(data, "resnet18")
+    assert (found.folder.name, found.config.name, found.protocol) == (
+        "TinyDVS",
+        "resnet18",
+        "strict",
+    )
+    assert len(found.plan.splits) == 4
+    assert len(prepare(data, "resnet18", n_folds=3)[0].plan.splits) == 3
+    with pytest.raises(SourceError, match="no converted set"):
+        prepare(data, "resnet18", datasets=["other"])
+
+
+@pytest.mark.parametrize("protocol", ["paper", "code"])
+def test_published_protocols_are_whole_or_refused(tmp_path, protocol):
+    write_set(tmp_path, "DemoDVS")
+    assert prepare(tmp_path, "spiking-fer")[0].config.name == "demo"  # as the card says
+    (found,) = prepare(tmp_path, "spiking-fer", protocol=protocol)
+    assert found.config.name == "spiking-fer"
+    assert found.config.select.on == "best_test_epoch"
+    assert "LEAK" in found.leak[0]
+    with pytest.raises(ConfigError, match=f"does not say what protocol {protocol} means"):
+        prepare(tmp_path, "spiking-fer", protocol=protocol, recipe="demo")
+
+
+def test_what_is_wrong_shows_before_any_training(data):
+    with pytest.raises(UnknownNameError, match="one of code, loso, paper, strict"):
+        prepare(data, "resnet18", protocol="published")
+    with pytest.raises(ConfigError, match="fold 9 of TinyDVS; expected 0 to 3"):
+        prepare(data, "resnet18", only_folds=[0, 9])
+    with pytest.raises(UnknownNameError, match="model"):
+        prepare(data, "resnet")
+    with pytest.raises(ConfigError, match="head"):
+        prepare(data, "resnet18", overrides={"model": {"head": "none"}})
+
+
+def rows_of(data, model, out):
+    kinds = []
+    found = prepare(data, model, overrides=TINY)
+    measure(
+        found, model, out, only_folds=[0], device="cpu", progress=lambda e: kinds.append(e.kind)
+    )
+    return kinds[-1]
+
+
+def test_changed_labels_or_a_changed_model_are_another_result(data, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    source = tmp_path / "own_net_of_test.py"
+    source.write_text(NET)
+    model, out = "own_net_of_test:build", tmp_path / "results"
+    assert rows_of(data, model, out) == "row"
+    assert rows_of(data, model, out) == "kept"
+    source.write_text(NET + "\n# another\n")
+    assert rows_of(data, model, out) == "row"
+    folder = index.find_set(data, "tiny")
+    entries = index.read_index(folder)
+    codes = {e.label: e.label_name for e in entries}
+    first, second = sorted(codes)[:2]
+    turned = {first: second, second: first}
+    index.write_index(
+        folder,
+        [
+            dataclasses.replace(
+                e,
+                label=turned.get(e.label, e.label),
+                label_name=codes[turned.get(e.label, e.label)],
+            )
+            for e in entries
+        ],
+    )
+    from evfer import folds
+
+    folds.renew(folder, "strict", 4)
+    assert rows_of(data, model, out) == "row"
+
+
+def test_source_digest():
+    assert plugins.source_digest("evfer.models", "resnet18") == ""
+    assert len(plugins.source_digest("evfer.models", "test_bench:failing_net")) == 64
