@@ -90,11 +90,13 @@ class LeakReport:
         subject_overlap: test clips whose subject is in training too, over all folds.
         never_tested: clips that are in no test part.
         multiply_tested: clips that are in more than one test part.
+        left_out: clips of the set that the plan does not name at all.
     """
 
     subject_overlap: float
     never_tested: float
     multiply_tested: float
+    left_out: float = 0.0
 
 
 def canonical_protocol(name: str) -> str:
@@ -118,7 +120,8 @@ def build(
         entries: the set's index.
         protocol: strict, loso, kfold or published; paper and code are other names of the last
             two.
-        n_folds: number of folds; by default 10, or 5 for `strict` with fewer than 30 subjects.
+        n_folds: number of folds; by default 10; for `strict` with fewer than 30 subjects 5, or
+            one a subject where there are fewer.
         seed: seed of the random choices. `published` ignores it: fold k always has seed k.
 
     Raises:
@@ -133,7 +136,8 @@ def build(
     if kind == "loso":
         n_folds = n_subjects
     elif n_folds is None:
-        n_folds = 5 if kind == "strict" and n_subjects < _FEW_SUBJECTS else 10
+        few = kind == "strict" and n_subjects < _FEW_SUBJECTS
+        n_folds = min(5, n_subjects) if few else 10
     unit, available = (
         ("subjects", n_subjects) if kind in ("strict", "loso") else ("clips", len(ordered))
     )
@@ -221,6 +225,7 @@ def leak(plan: FoldPlan, entries: Sequence[IndexEntry]) -> LeakReport:
         subject_overlap=shared / total if total else 0.0,
         never_tested=1 - len(tested) / n_clips,
         multiply_tested=sum(times > 1 for times in tested.values()) / n_clips,
+        left_out=1 - n_clips / len(entries),
     )
 
 
@@ -246,6 +251,7 @@ def write(folder: Path, plan: FoldPlan, entries: Sequence[IndexEntry]) -> None:
             "subject_overlap": found.subject_overlap,
             "never_tested": found.never_tested,
             "multiply_tested": found.multiply_tested,
+            "left_out": found.left_out,
         },
     }
     write_text(folder / "folds.csv", "".join(lines))
@@ -381,5 +387,10 @@ def explain(report: LeakReport) -> tuple[str, ...]:
         sentences.append(
             f"{report.multiply_tested:.0%} of the clips are tested in several folds, so the folds' "
             "scores are not independent."
+        )
+    if report.left_out:
+        sentences.append(
+            f"{report.left_out:.0%} of the set's clips are not in the plan: they neither train nor "
+            "are tested."
         )
     return tuple(sentences)

@@ -25,6 +25,7 @@ class Verification:
         differing: clips whose events differ from the other lab's.
         only_here: clips that the other lab does not have.
         only_there: clips that are missing here.
+        unlisted: recordings in the folder that the index does not name.
     """
 
     n_clips: int
@@ -33,6 +34,7 @@ class Verification:
     differing: tuple[str, ...] = ()
     only_here: tuple[str, ...] = ()
     only_there: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -68,8 +70,12 @@ def verify(
         if on_progress:
             on_progress(number, len(entries))
     fingerprint = fingerprint_text(ours.items())[1]
+    known = {folder / entry.path for entry in entries}
+    unlisted = tuple(
+        sorted(str(p.relative_to(folder)) for p in folder.glob("*/[!.]*.h5") if p not in known)
+    )
     if theirs is None:
-        return Verification(len(entries), fingerprint, tuple(damaged))
+        return Verification(len(entries), fingerprint, tuple(damaged), unlisted=unlisted)
     listed = {entry.clip_id for entry in entries}
     return Verification(
         len(entries),
@@ -78,6 +84,7 @@ def verify(
         differing=tuple(sorted(c for c in ours if c in theirs and ours[c] != theirs[c])),
         only_here=tuple(sorted(listed - set(theirs))),
         only_there=tuple(sorted(set(theirs) - listed)),
+        unlisted=unlisted,
     )
 
 

@@ -94,13 +94,20 @@ def _is_litter(path: Path) -> bool:
 
 
 def digest(path: Path) -> str:
-    """Give the SHA-256 of a clip's bytes: a file's own, or that of a folder's pictures in order."""
-    if not path.is_dir():
-        return sha256_file(path)
-    found = hashlib.sha256()
-    for image in image_files(path):
-        found.update(bytes.fromhex(sha256_file(image)))
-    return found.hexdigest()
+    """Give the SHA-256 of a clip's bytes: a file's own, or that of a folder's pictures in order.
+
+    Raises:
+        VideoError: if a file cannot be read.
+    """
+    try:
+        if not path.is_dir():
+            return sha256_file(path)
+        found = hashlib.sha256()
+        for image in image_files(path):
+            found.update(bytes.fromhex(sha256_file(image)))
+        return found.hexdigest()
+    except OSError as error:
+        raise VideoError(f"{error.filename or path}: {error.strerror or error}") from error
 
 
 def open_frames(path: Path, fps: float | None = None) -> FrameSource:

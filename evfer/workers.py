@@ -86,6 +86,7 @@ def _run_pool(
 ) -> Iterator[tuple[Task, Result | EvferError | BrokenProcessPool]]:
     """Run tasks in a pool; when it breaks, those in flight come back as broken."""
     waiting = iter(tasks)
+    strangers = set(multiprocessing.active_children())
     executor = _pool(n_workers)
     running: dict[Future[Result | EvferError], Task] = {}
     try:
@@ -112,7 +113,7 @@ def _run_pool(
                     break
     except BaseException:
         # workers ignore Ctrl-C; what they were writing is a temporary file, so they may be stopped
-        for process in multiprocessing.active_children():
+        for process in set(multiprocessing.active_children()) - strangers:
             process.terminate()
         raise
     finally:

@@ -200,3 +200,37 @@ def test_reader_options_come_from_the_recipe():
         convert.open_dataset("demo", wrong)
     with pytest.raises(ConfigError, match="expected an object with name"):
         convert.open_dataset("pathlib:Path", convert.load_config("default"))
+
+
+def test_the_users_folds_survive_more_clips_and_interruptions(converted, tmp_path):
+    data, whole = converted
+    shutil.copytree(data, tmp_path / "data")
+    folder = tmp_path / "data" / "FerDVS" / "DemoDVS"
+    folds.renew(folder, "loso")
+    more = dataclasses.replace(DEMO, people=3)
+
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert.convert(more, None, tmp_path / "data", PLAIN, on_progress=stop)
+    assert 'protocol = "loso"' in (folder / "manifest.toml").read_text()
+    again = convert.convert(more, None, tmp_path / "data", PLAIN)
+    assert "loso" in again.note
+    plan = folds.read(folder, again.entries)
+    assert (plan.protocol, len(plan.splits)) == ("loso", 3)
+    folds.renew(folder, "", imported=folder / "folds.csv")
+    assert convert.convert(DEMO, None, tmp_path / "data", PLAIN).note.startswith("The imported")
+    assert (folder / "folds.csv").exists()
+    assert verify(folder).unlisted == tuple(f"S003/{k:03d}.h5" for k in range(1, 7))
+    assert whole.note == ""
+
+
+def test_a_file_that_cannot_be_opened_is_a_failure_like_others(videos, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(videos / "happy" / "anna" / "good", source / "happy" / "anna" / "good")
+    (source / "happy" / "anna" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    summary = convert.convert(Folder(), source, tmp_path / "data", PLAIN)
+    assert summary.converted == 1
+    assert [f.error for f in summary.failures] == ["VideoError"]
+    assert "gone.mp4" in summary.failures[0].reason

@@ -151,3 +151,14 @@ def test_fold_file_that_cannot_be_used(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(RecordingError, match=message):
         folds.read_published(path, DEMO)
+
+
+def test_clips_that_a_fold_file_leaves_out_are_told(tmp_path):
+    index.write_index(tmp_path, DEMO)
+    folds.renew(tmp_path, "kfold", 2)
+    part = tmp_path / "part.csv"
+    part.write_text("".join((tmp_path / "folds.csv").read_text().splitlines(True)[:36]))
+    _, report = folds.renew(tmp_path, "", imported=part)
+    assert report.left_out == 0.75
+    assert "75% of the set's clips are not in the plan" in " ".join(folds.explain(report))
+    assert "left_out = 0.75" in (tmp_path / "manifest.toml").read_text()

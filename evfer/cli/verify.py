@@ -22,8 +22,13 @@ def command(folder: Path, against: Path | None) -> int:
     from evfer.verification import verify
 
     with console.Progress() as progress:
-        progress.start("verify", 0)
-        found = verify(folder, against, on_progress=progress.step)
+
+        def show(done: int, total: int) -> None:
+            if done == 1:
+                progress.start("verify", total)
+            progress.step(done, total)
+
+        found = verify(folder, against, on_progress=show)
     for clip, reason in found.damaged:
         console.echo(f"damaged {clip}: {reason}", "red")
     for text, clips in (
@@ -33,6 +38,8 @@ def command(folder: Path, against: Path | None) -> int:
     ):
         for clip in clips:
             console.echo(f"{text}: {clip}", "red")
+    for path in found.unlisted:
+        console.warn(f"not in index.csv, and not checked: {path}")
     console.echo(f"fingerprint {found.fingerprint}")
     if against and found.ok:
         console.echo(f"the same {found.n_clips} clips as {against}", "green")

@@ -19,7 +19,13 @@ from evfer.cli import _console as console
 )
 @click.option("--source", type=click.Path(path_type=Path), help="Source folder of the clip.")
 @click.option("--frames/--no-frames", default=True, help="Show source frames where possible.")
-@click.option("--slowdown", type=float, default=2.0, show_default=True, help="Seconds a second.")
+@click.option(
+    "--slowdown",
+    type=float,
+    default=2.0,
+    show_default=True,
+    help="Seconds of film for one second of events.",
+)
 @click.option("--fps", type=int, default=25, show_default=True, help="Pictures a second of a film.")
 @click.option("--ground", default="dark", show_default=True, help="dark or light.")
 def command(
@@ -38,7 +44,7 @@ def command(
     """
     from evfer import view
     from evfer.convert import recover_frames
-    from evfer.errors import DataError
+    from evfer.errors import DataError, RecordingError
 
     params = view.ViewParams(slowdown=slowdown, fps=fps, ground=ground)
     crops = times_s = None
@@ -46,7 +52,7 @@ def command(
         try:
             crops, times_s = recover_frames(path, source)
         except DataError as error:
-            if source is not None:
+            if source is not None or isinstance(error, RecordingError):
                 raise
             console.warn(f"no frames beside the events: {error}")
     written = view.render(path, out, params=params, frames=crops, frame_times_s=times_s)

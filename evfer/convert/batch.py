@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class ConversionSummary:
         skipped: things in the source that are no clips.
         fingerprint: the set's fingerprint.
         entries: the index.
+        note: what became of the set's folds, if that needs telling.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class ConversionSummary:
     skipped: tuple[Skipped, ...]
     fingerprint: str
     entries: tuple[IndexEntry, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,8 +158,9 @@ def convert(
     """Convert a data set's clips to recordings.
 
     Clips that are there, made from the same source by the same recipe, are kept. The index, the
-    fingerprint, the folds and the list of failures are written at the end, and also when the
-    run is interrupted, so that what is finished can be used.
+    fingerprint and the list of failures are written at the end, and also when the run is
+    interrupted, so that what is finished can be used. Folds that no longer fit are made anew
+    at the end, by the rule that made them.
 
     Args:
         dataset: the data set's reader.
@@ -195,6 +199,8 @@ def convert(
                 on_progress(Progress(number, len(tasks), task.clip, failure))
     finally:
         fingerprint = _write_tables(found.folder, dataset, settings, done, failures)
+    # not after an interruption: a plan for the few clips of a half-done run would be no use
+    note = _renew_folds(found.folder, done)
     return ConversionSummary(
         found.folder,
         len(done) - len(found.kept),
@@ -203,6 +209,7 @@ def convert(
         found.skipped,
         fingerprint,
         tuple(sorted(done, key=lambda entry: entry.clip_id)),
+        note,
     )
 
 
@@ -245,18 +252,35 @@ def _write_tables(
         "versions": provenance.versions(provenance.CONVERSION_PACKAGES),
     }
     write_text(folder / "conversion.toml", config.to_toml(record))
-    _renew_folds(folder, entries)
     return fingerprint
 
 
-def _renew_folds(folder: Path, entries: list[IndexEntry]) -> None:
-    """Write the default folds, unless the folder holds a plan that still fits."""
+def _renew_folds(folder: Path, entries: list[IndexEntry]) -> str:
+    """Make the folds fit the clips that are there now, by the rule that was chosen before.
+
+    Returns:
+        What the user should know, or nothing.
+    """
+    protocol, seed, n_folds, note = "strict", 0, None, ""
     try:
         folds.read(folder, entries)
+        return ""
     except RecordingError:
-        for name in ("folds.csv", "manifest.toml"):
-            (folder / name).unlink(missing_ok=True)
-        n_subjects = len({entry.subject for entry in entries})
-        if n_subjects >= 2:
-            n_folds = min(n_subjects, 5) if n_subjects < 30 else None
-            folds.write(folder, folds.build(entries, "strict", n_folds), entries)
+        if (folder / "manifest.toml").is_file():
+            with contextlib.suppress(EvferError, ValueError, KeyError, TypeError):
+                manifest = config.read_toml(folder / "manifest.toml")
+                protocol, seed = str(manifest["protocol"]), int(manifest["seed"])
+                n_folds = int(manifest["n_folds"])
+            if protocol == "imported":
+                return (
+                    "The imported folds no longer fit the clips; they are kept, and the set has no "
+                    "usable folds until evfer folds is run."
+                )
+            note = f"The folds ({protocol}) were made anew for the clips that are there now."
+    for count in (n_folds, None):
+        with contextlib.suppress(ConfigError):
+            folds.write(folder, folds.build(entries, protocol, count, seed), entries)
+            return note
+    for name in ("folds.csv", "manifest.toml"):  # one subject cannot be split
+        (folder / name).unlink(missing_ok=True)
+    return ""

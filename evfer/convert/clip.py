@@ -112,13 +112,13 @@ def recover_frames(
         Crops, shape (n, size, size), uint8, and their times in seconds, shape (n,).
 
     Raises:
-        RecordingError: if the recording is no part of a converted set.
-        SourceError: if the source is missing, or has changed since the conversion.
+        RecordingError: if the recording cannot be read.
+        SourceError: if it is no part of a converted set, or its source is missing or changed.
     """
     attributes = store.inspect(recording)
     table = recording.resolve().parent.parent / "conversion.toml"
     if not table.is_file() or "clip_id" not in attributes:
-        raise RecordingError(
+        raise SourceError(
             f"{recording}: not inside a converted set",
             expected="<data>/FerDVS/<Set>/<subject>/<sequence>.h5 and a conversion.toml",
         )

@@ -62,6 +62,12 @@ def load_config(recipe: str, overrides: Mapping[str, Any] | None = None) -> Conv
         ConfigError: for an unknown recipe or key, or a value that cannot be used.
     """
     values = config.read_toml(config.find_shipped("pipelines", recipe))
+    if "train" in values:
+        raise ConfigError(
+            f'the recipe "{recipe}" is for evfer bench',
+            expected="a recipe for evfer convert, without [train]",
+            hint="evfer list names both",
+        )
     return config.build(ConversionConfig, config.merge(values, overrides or {}))
 
 

@@ -59,7 +59,12 @@ class Folder:
         """List the clips; see `Dataset.survey`."""
         root = require_folder(source, _LAYOUT, "Give the folder with --source")
         table = root / "clips.csv"
-        rows, skipped = _read_table(table) if table.is_file() else _walk(root)
+        try:
+            rows, skipped = _read_table(table) if table.is_file() else _walk(root)
+        except OSError as error:
+            raise SourceError(
+                f"{error.filename}: {error.strerror}", expected="folders that can be listed"
+            ) from error
         if not rows:
             reasons = f" ({skipped[0].path}: {skipped[0].reason})" if skipped else ""
             raise SourceError(f"{root}: no clip found{reasons}", expected=_LAYOUT)
