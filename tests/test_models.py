@@ -518,7 +518,9 @@ class TestSpikingFER:
             )
         # the stem is PyTorch's default: uniform within 1 / sqrt(fan-in)
         bound = 1 / math.sqrt(2 * 49)
-        assert 0.95 * bound < module.stem.conv.weight.abs().max().item() <= bound
+        weight = module.stem.conv.weight
+        assert weight.abs().max().item() <= bound
+        assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
         awake_module = create("spiking-fer", seed=0, zero_init_gamma=False)
         assert all((block.second.norm.weight == 1).all() for block in awake_module.blocks)
 
