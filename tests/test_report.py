@@ -311,7 +311,7 @@ def test_missing_and_senseless_fields_never_stop_a_report(tmp_path):
             )
             assert not re.search(r"\b(nan|inf|None)\b", text)
             assert all(float(share) <= 100 for share in re.findall(r"([\d.]+)%", text))
-    assert sum("not a result row" in problem for problem in found.problems) == 3
+    assert sum("not a result row" in problem for problem in found.problems) == 4  # 7, [1], null and {}
     assert sum("not JSON" in problem for problem in found.problems) == 2
     write_run(tmp_path / "b", [broken[0], *broken[-14:]])
     assert report.render(tmp_path / "b").page.is_file()
@@ -602,3 +602,13 @@ def test_rows_are_frozen(tmp_path):
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
         row.fold = 3
+
+
+def test_a_line_that_is_no_result_is_left_out(tmp_path):
+    from evfer.report.rows import read_rows
+
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"x": 1}\n{"model": "m", "accuracy": 0.5}\n')
+    rows, problems = read_rows(path, "run")
+    assert [row.model for row in rows] == ["m"]
+    assert "line 1: not a result row" in problems[0]

@@ -107,6 +107,10 @@ class FoldRow:
     problems: tuple[str, ...] = ()
 
 
+_TELLING = ("model", "accuracy", "confusion", "predictions")
+"""A row without any of these says nothing that a report could show."""
+
+
 def read_rows(path: Path, run: str) -> tuple[list[FoldRow], list[str]]:
     """Read a run's rows.
 
@@ -132,7 +136,7 @@ def read_rows(path: Path, run: str) -> tuple[list[FoldRow], list[str]]:
             what = "the last line is cut short" if cut else f"not JSON ({error})"
             problems.append(f"{place}: {what}; it is left out.")
             continue
-        if not isinstance(found, dict):
+        if not isinstance(found, dict) or not any(found.get(name) for name in _TELLING):
             problems.append(f"{place}: not a result row; it is left out.")
             continue
         row = parse_row(found, run, place)
