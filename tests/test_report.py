@@ -311,7 +311,8 @@ def test_missing_and_senseless_fields_never_stop_a_report(tmp_path):
             )
             assert not re.search(r"\b(nan|inf|None)\b", text)
             assert all(float(share) <= 100 for share in re.findall(r"([\d.]+)%", text))
-    assert sum("not a result row" in problem for problem in found.problems) == 4  # 7, [1], null and {}
+    # these are 7, [1], null and {}
+    assert sum("not a result row" in problem for problem in found.problems) == 4
     assert sum("not JSON" in problem for problem in found.problems) == 2
     write_run(tmp_path / "b", [broken[0], *broken[-14:]])
     assert report.render(tmp_path / "b").page.is_file()
