@@ -1,6 +1,6 @@
 """The emulated event camera: v2e's pixel model, event for event, many times faster."""
 
 from evfer.emulator.emulator import DVSEmulator, Seed, log_response
-from evfer.emulator.params import MIN_THRESHOLD, DVSParams
+from evfer.emulator.params import MIN_THRESHOLD, PRESETS, DVSParams
 
-__all__ = ["MIN_THRESHOLD", "DVSEmulator", "DVSParams", "Seed", "log_response"]
+__all__ = ["MIN_THRESHOLD", "PRESETS", "DVSEmulator", "DVSParams", "Seed", "log_response"]
