@@ -12,6 +12,7 @@ from evfer import config, folds, index, provenance, workers
 from evfer.convert.clip import convert_clip, recording_path, up_to_date
 from evfer.convert.recipe import ConversionConfig
 from evfer.datasets.base import Clip, Dataset, Skipped, Survey
+from evfer.emulator import require_backend
 from evfer.errors import ConfigError, EvferError, RecordingError
 from evfer.files import make_folder, write_text
 from evfer.index import IndexEntry
@@ -116,7 +117,9 @@ def plan(
     Raises:
         SourceError: if the source is missing or not laid out as expected.
         ConfigError: if a subject is not in the source.
+        MissingExtra: if the recipe names a back end that is not installed.
     """
+    require_backend(settings.emulator)
     survey = dataset.survey(source)
     wanted = _select(survey, limit, tuple(subjects))
     folder = index.set_folder(data, dataset.set_name)
@@ -243,13 +246,14 @@ def _write_tables(
     index.write_table(folder / "failures.csv", ordered, Failure)
     # a reader made in Python may have options that no recipe names
     options = config.to_dict(dataset) if dataclasses.is_dataclass(dataset) else settings.dataset
+    more = ("v2e", "torch") if settings.emulator.backend == "v2e" else ()
     record = {
         "dataset": dataset.name,
         "set": dataset.set_name,
         "recipe": config.to_dict(dataclasses.replace(settings, dataset=options)),
         "params_sha256": config.digest(settings.shaping),
         "fingerprint": fingerprint,
-        "versions": provenance.versions(provenance.CONVERSION_PACKAGES),
+        "versions": provenance.versions(provenance.CONVERSION_PACKAGES + more),
     }
     write_text(folder / "conversion.toml", config.to_toml(record))
     return fingerprint

@@ -14,13 +14,13 @@ import evfer
 from evfer import config, store
 from evfer.convert.recipe import ConversionConfig, open_dataset
 from evfer.datasets.base import Clip, Dataset
-from evfer.emulator import DVSEmulator
+from evfer.emulator import Seed, create
 from evfer.errors import RecordingError, SourceError, VideoError
 from evfer.events import SensorSize, from_raw
 from evfer.faces import FaceClip, align
 from evfer.files import sha256_file
 from evfer.index import IndexEntry
-from evfer.interpolation import interpolate
+from evfer.interpolation import interpolate_pairs
 
 __all__ = [
     "aligned_clip",
@@ -47,9 +47,15 @@ def convert_clip(
     """
     source_sha256 = dataset.source_digest(clip, source)
     aligned, times_s = aligned_clip(dataset, clip, source, settings)
-    frames, frame_times = interpolate(aligned.frames, times_s, params=settings.interpolation)
-    emulator = DVSEmulator(settings.emulator, seed=_seed(settings.seed, dataset.name, clip))
-    events = from_raw(emulator.run(frames, frame_times))
+    camera = create(settings.emulator, _seed(settings, dataset.name, clip))
+    # pair by pair, since the frames between can be a hundred times those of the clip
+    pieces = [
+        from_raw(camera.run(frames, frame_times))
+        for frames, frame_times in interpolate_pairs(
+            aligned.frames, times_s, settings.interpolation
+        )
+    ]
+    events = np.concatenate(pieces)
     size = settings.faces.size
     fps = _rate(times_s)
     attributes: dict[str, str | int | float] = {
@@ -194,6 +200,8 @@ def _rate(times_s: NDArray[np.float64]) -> float:
     return round(float((len(times_s) - 1) / (times_s[-1] - times_s[0])), 6)
 
 
-def _seed(seed: int, dataset: str, clip: Clip) -> tuple[int, int]:
+def _seed(settings: ConversionConfig, dataset: str, clip: Clip) -> Seed:
+    if settings.emulator.pattern == "v2e":  # as --dvs_emulator_seed, which is one for all clips
+        return settings.seed
     name = hashlib.sha256(f"{dataset}/{clip.clip_id}".encode()).digest()
-    return (seed, int.from_bytes(name[:8], "little"))
+    return (settings.seed, int.from_bytes(name[:8], "little"))

@@ -9,8 +9,8 @@ from typing import Any
 
 from evfer import config, plugins
 from evfer.datasets.base import Dataset
-from evfer.emulator import DVSParams
-from evfer.errors import ConfigError
+from evfer.emulator import PRESETS, DVSParams
+from evfer.errors import ConfigError, UnknownNameError
 from evfer.faces import AlignParams
 from evfer.interpolation import InterpolationParams
 
@@ -29,7 +29,8 @@ class ConversionConfig:
     Args:
         name: the recipe's name.
         about: what it is for.
-        seed: seed of the sensor patterns; each clip draws its own from (seed, clip).
+        seed: seed of the sensor patterns; each clip draws its own from (seed, clip), unless the
+            emulator's pattern is v2e's, which is one for all clips.
         dataset: options of the data set's reader, such as fps.
         faces: how faces are found, aligned and cropped.
         interpolation: how frames are made between frames.
@@ -47,6 +48,12 @@ class ConversionConfig:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ConfigError(f"seed {self.seed}", expected="0 or more")
+        if self.seed == 0 and self.emulator.pattern == "v2e":
+            raise ConfigError(
+                'seed 0 with emulator.pattern "v2e"',
+                expected="1 or more",
+                hint="v2e takes 0 for no seed and draws another pattern every time",
+            )
 
     @property
     def shaping(self) -> dict[str, Any]:
@@ -58,8 +65,12 @@ class ConversionConfig:
 def load_config(recipe: str, overrides: Mapping[str, Any] | None = None) -> ConversionConfig:
     """Read a conversion recipe, shipped or of one's own, and lay overrides over it.
 
+    `emulator.preset` names settings of the emulator to start from. In a recipe they lie under the
+    recipe's own; in the overrides they take the place of the recipe's whole section.
+
     Raises:
         ConfigError: for an unknown recipe or key, or a value that cannot be used.
+        UnknownNameError: for a preset that does not exist.
     """
     values = config.read_toml(config.find_shipped("pipelines", recipe))
     if "train" in values:
@@ -68,7 +79,26 @@ def load_config(recipe: str, overrides: Mapping[str, Any] | None = None) -> Conv
             expected="a recipe for evfer convert, without [train]",
             hint="evfer list names both",
         )
-    return config.build(ConversionConfig, config.merge(values, overrides or {}))
+    over = dict(overrides or {})
+    if _names_preset(over):
+        values = {**values, "emulator": {}}
+    merged = config.merge(_expand_preset(values), _expand_preset(over))
+    return config.build(ConversionConfig, merged)
+
+
+def _names_preset(values: Mapping[str, Any]) -> bool:
+    emulator = values.get("emulator")
+    return isinstance(emulator, Mapping) and "preset" in emulator
+
+
+def _expand_preset(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not _names_preset(values):
+        return values
+    own = dict(values["emulator"])
+    name = str(own.pop("preset"))
+    if name not in PRESETS:
+        raise UnknownNameError("emulator preset", name, PRESETS)
+    return {**values, "emulator": {**config.to_dict(PRESETS[name]), **own}}
 
 
 def open_dataset(name: str, settings: ConversionConfig) -> Dataset:
