@@ -97,8 +97,9 @@ class DVSParams:
 
 def _check_number(name: str, value: object) -> None:
     lowest = MIN_THRESHOLD if name in ("pos_thres", "neg_thres") else 0.0
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and math.isfinite(value) and value >= lowest):
+    if isinstance(value, bool) or not (
+        isinstance(value, int | float) and math.isfinite(value) and value >= lowest
+    ):
         raise ConfigError(f"{name} = {value!r}", expected=f"a number of at least {lowest:g}")
 
 
