@@ -214,7 +214,8 @@ def sort_by_time(events: Any, start: int, stop: int, from_s: float, to_s: float)
     bins = np.empty(n, np.int32)
     ends = np.zeros(n + 1, np.int32)
     for k in range(n):
-        bins[k] = min(np.int64((events[start + k].t - from_s) * scale), n - 1)
+        share: Any = np.int64((events[start + k].t - from_s) * scale)
+        bins[k] = min(share, n - 1)
         ends[bins[k] + 1] += 1
     for k in range(n):
         ends[k + 1] += ends[k]

@@ -40,9 +40,9 @@ _LEVEL_NEAR = np.searchsorted(
 
 
 @numba.njit(types.int64(_F32), cache=True, error_model="numpy")
-def _level_near(log: Any) -> int:
-    where = np.int64(log * np.float32(_STEPS))
-    return np.int64(_LEVEL_NEAR[min(max(where, 0), _LEVEL_NEAR.size - 1)])
+def _level_near(log: Any) -> Any:
+    where: Any = np.int64(log * np.float32(_STEPS))
+    return _LEVEL_NEAR[min(max(where, 0), _LEVEL_NEAR.size - 1)]
 
 
 @numba.njit(types.uint8(_F32, _F32), cache=True, error_model="numpy")

@@ -15,7 +15,7 @@ __all__ = ["noise_key", "noise_level"]
 def noise_key(seed: np.random.SeedSequence) -> NDArray[np.uint32]:
     """Give the key of a clip's noise; what the seed gives otherwise stays independent of it."""
     child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, 1))
-    return child.generate_state(2, np.uint32)
+    return np.asarray(child.generate_state(2, np.uint32), np.uint32)
 
 
 def noise_level(params: DVSParams, step_s: float) -> float:

@@ -7,7 +7,6 @@ reordered sum would change events.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numba
@@ -68,8 +67,8 @@ def whole_thresholds(difference: Any, pos_thres: Any, neg_thres: Any) -> Any:
         size, threshold, sign = np.float64(difference), np.float64(pos_thres), np.int32(1)
     else:
         size, threshold, sign = np.float64(-difference), np.float64(neg_thres), np.int32(-1)
-    count = math.floor(size / threshold)
-    if fused_multiply_add(-np.float64(count), threshold, size) < 0.0:
+    count = np.floor(size / threshold)
+    if fused_multiply_add(-count, threshold, size) < 0.0:
         count -= 1.0
     return sign * np.int32(count)
 

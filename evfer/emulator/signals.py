@@ -26,10 +26,10 @@ from evfer.emulator.emission import (
     room_for,
     sort_by_time,
 )
-from evfer.emulator.words import fill_words, normal, uniform
 from evfer.emulator.pixel import collect, crosses, slot_time, whole_thresholds
 from evfer.emulator.response import LOG_OF_LEVEL, SPEED_OF_LEVEL
 from evfer.emulator.state import Pixels, Signal
+from evfer.emulator.words import fill_words, normal, uniform
 from evfer.events import RAW_DTYPE
 
 __all__ = ["watch_signals"]
@@ -126,14 +126,14 @@ def _tremble(words: Any, level: float, share: float, pixels: Any) -> None:
 )
 def _find_shots(
     words: Any, rate: float, highest_ratio: float, flags: Any, places: Any, pixels: Any
-) -> int:
+) -> Any:
     """List the pixels that may make shot noise, by the most that any of them can."""
     most = np.ceil(rate * highest_ratio * 2.0**32) + 2.0**8
     low = np.uint32(min(most, 2.0**31))
     high = np.uint32(2.0**32 - min(most, 2.0**31))
     for i in range(pixels.noise.size):
         flags[i] = (words[i] <= low) | (words[i] >= high)
-    return np.int64(collect(flags, places))
+    return collect(flags, places)
 
 
 @numba.njit(
