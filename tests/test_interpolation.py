@@ -21,6 +21,8 @@ from evfer.interpolation.blend import add_border, blend_along
 from evfer.interpolation.flow import FlowEstimator, fastest_motion, find_slopes
 
 SIZE = 96
+# superslomo needs weights; test_superslomo.py makes some
+METHODS = [method for method in METHODS if method != "superslomo"]
 
 
 def waves(seed, shortest):
@@ -258,6 +260,14 @@ def test_frames_at_one_time_get_none_between():
         assert close.tolist() == [0.0, 1.25e-6, 2.5e-6]
 
 
+def test_a_skipped_pair_leaves_no_trace():
+    # the two frames at one time get none between; the slopes of the first must not be used again
+    frames = np.stack([picture(0), picture(0), np.full((SIZE, SIZE), 9, np.uint8), picture(3)])
+    more, _ = interpolate(frames, [0, 1, 1, 2])
+    alone, _ = interpolate(frames[2:], [1, 2])
+    np.testing.assert_array_equal(more[-len(alone) :], alone)
+
+
 # the picture between
 
 
@@ -392,7 +402,10 @@ def test_threads_make_no_difference():
 
 
 def test_settings_load_no_libraries():
-    code = "import sys, evfer.interpolation; print({'cv2', 'numba'} & set(sys.modules))"
+    code = (
+        "import sys; from evfer.interpolation import InterpolationParams as P; "
+        "P(method='superslomo'); print({'cv2', 'numba', 'torch', 'PIL'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -405,12 +418,15 @@ def test_settings_come_from_a_recipe():
         "method": "flow",
         "factor": "auto",
         "max_factor": 32,
+        "times": "exact",
+        "weights": "",
+        "compat": "corrected",
+        "batch_size": 8,
+        "device": "auto",
     }
     made = build(InterpolationParams, {"method": "linear", "factor": 4})
     assert made == InterpolationParams(method="linear", factor=4)
     assert build(InterpolationParams, {"factor": "auto"}) == InterpolationParams()
-    with pytest.raises(ConfigError, match='superslomo.*Choose "flow"'):
-        build(InterpolationParams, {"method": "superslomo"})
 
 
 def test_params_stand_in_for_both():
@@ -421,11 +437,6 @@ def test_params_stand_in_for_both():
     np.testing.assert_array_equal(more, expected)
 
 
-def test_superslomo_is_yet_to_come():
-    with pytest.raises(ConfigError, match="does not have yet.*none, linear, flow"):
-        interpolate(np.zeros((2, 4, 4), np.uint8), [0, 1], method="superslomo")
-
-
 def test_unknown_method_names_the_nearest():
     with pytest.raises(UnknownNameError, match='Did you mean "flow"'):
         interpolate(np.zeros((2, 4, 4), np.uint8), [0, 1], method="flwo")
@@ -433,11 +444,34 @@ def test_unknown_method_names_the_nearest():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("factor", 0), ("factor", 2.0), ("factor", "all"), ("factor", True), ("max_factor", 0)],
+    [
+        ("factor", 0),
+        ("factor", 2.0),
+        ("factor", "all"),
+        ("factor", True),
+        ("max_factor", 0),
+        ("batch_size", 0),
+        ("batch_size", 1.5),
+    ],
 )
 def test_settings_refuse(name, value):
     with pytest.raises(ConfigError, match=f"{name} = {value!r}"):
         InterpolationParams(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["times", "compat", "device"])
+def test_unknown_values_are_named(name):
+    with pytest.raises(UnknownNameError, match=f'unknown value of {name} "v3e"; expected one of'):
+        InterpolationParams(**{name: "v3e"})
+
+
+def test_what_has_no_effect_shapes_nothing():
+    plain = {"method": "flow", "factor": "auto", "max_factor": 32}
+    assert InterpolationParams().shaping == plain
+    elsewhere = InterpolationParams(weights="lost.ckpt", compat="v2e", batch_size=2, device="cpu")
+    assert elsewhere.shaping == plain
+    assert InterpolationParams(times="v2e").shaping == plain | {"times": "v2e"}
+    assert InterpolationParams(method="none", times="v2e").shaping == plain | {"method": "none"}
 
 
 @pytest.mark.parametrize(

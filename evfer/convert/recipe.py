@@ -57,8 +57,14 @@ class ConversionConfig:
 
     @property
     def shaping(self) -> dict[str, Any]:
-        """Every setting that shapes a recording's events, as plain data."""
-        settings = config.to_dict(self)
+        """Every setting that shapes a recording's events, as plain data.
+
+        Raises:
+            MissingExtra: if the interpolation needs weights and none are given.
+            ConfigError: if the given weights cannot be read.
+        """
+        # weights stand by what they hold, not by where they lie
+        settings = config.to_dict(self) | {"interpolation": self.interpolation.shaping}
         return {"pipeline": PIPELINE_VERSION, **{name: settings[name] for name in _SHAPING}}
 
 

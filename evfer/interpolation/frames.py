@@ -1,27 +1,22 @@
-"""Frames in, more frames out; the frames that came in stay as they are, at their own times."""
+"""Frames in, more frames out, laid on a timeline."""
 
 from __future__ import annotations
 
-import math
+from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evfer.errors import EventsError
+from evfer.interpolation.methods import Frame, Interpolator, Pairs, open_interpolator
 from evfer.interpolation.params import InterpolationParams, Method
-
-if TYPE_CHECKING:
-    from evfer.interpolation.flow import Flow, FlowEstimator, Slopes
+from evfer.interpolation.timeline import ExactTimeline, Timeline, V2eTimeline
 
 __all__ = ["interpolate", "interpolate_pairs"]
 
-Frame = NDArray[np.uint8]
 Times = NDArray[np.float64]
-
-_STILL = 0.25  # pixels: a frame between would lie an eighth of a pixel from its neighbours
-_FINEST_S = 1e-6  # frames nearer than a recording can tell apart are not made
 
 
 def interpolate(
@@ -37,17 +32,21 @@ def interpolate(
     Args:
         frames: grey, shape (n, h, w), uint8.
         times_s: time of each frame, seconds, shape (n,); must not go back.
-        method: "none", "linear" or "flow"; see `InterpolationParams`.
+        method: "none", "linear", "flow" or "superslomo"; see `InterpolationParams`.
         factor: steps between frames, or "auto".
         params: all settings at once, in place of `method` and `factor`.
 
     Returns:
         Frames, shape (m, h, w), uint8, and their times, seconds, shape (m,). The given frames
         are among them, unchanged and at their own times; step j of U between the times a and b
-        is at a + (b - a) j / U. Made frames are rounded half up to whole grey levels.
+        is at a + (b - a) j / U. Made frames are rounded half up to whole grey levels. With
+        `params.times` "v2e" the times are v2e's and no given frame is among the frames, unless
+        there is one frame alone; see `V2eTimeline`.
 
     Raises:
         ConfigError: for settings that cannot be used.
+        MissingExtra: if "superslomo" has no weights.
+        DataError: if the given weights are no such thing.
         EventsError: for frames or times that break these rules, naming the frame.
 
     Source:
@@ -72,101 +71,92 @@ def interpolate_pairs(
     """Put frames between frames, one pair at a time, so that a clip of any length fits.
 
     Args:
-        frames: as `interpolate` takes them; walked through once.
+        frames: as `interpolate` takes them; walked through once, some frames ahead. Times
+            "v2e" with an automatic factor depend on the last pair, so that they are walked
+            through twice, and held in memory if that cannot be done.
         times_s: time of each frame, seconds, shape (n,); must not go back.
         params: how.
 
     Yields:
         For each frame but the last, that frame and those made after it, shape (u, h, w), uint8,
-        with their times, seconds, shape (u,); then the last frame alone.
+        with their times, seconds, shape (u,); then the last frame alone. With times "v2e" the
+        made frames of each pair.
 
     Raises:
+        MissingExtra: if "superslomo" has no weights.
+        DataError: if the given weights are no such thing.
         EventsError: for frames or times that break these rules, naming the frame; frames are
             checked as they come.
     """
     times = _check_times(times_s)
-    return _walk(_check_frames(frames, len(times)), times, params)
+    if params.method == "none" or len(times) == 1:
+        return _keep(frames, times)
+    return _walk(frames, times, params, open_interpolator(params, len(times)))
+
+
+def _keep(frames: Iterable[Frame], times: Times) -> Iterator[tuple[Frame, Times]]:
+    for k, frame in enumerate(_check_frames(frames, len(times))):
+        yield frame[np.newaxis], times[k : k + 1]
 
 
 def _walk(
-    frames: Iterator[Frame], times: Times, params: InterpolationParams
+    frames: Iterable[Frame], times: Times, params: InterpolationParams, way: Interpolator
 ) -> Iterator[tuple[Frame, Times]]:
-    between = _Between(params)
-    before = next(frames)
-    for k, frame in enumerate(frames):
-        start, stop = float(times[k]), float(times[k + 1])
-        most = math.floor((stop - start) / _FINEST_S)
-        made = between.make(before, frame, most)
-        steps = np.arange(len(made) + 1) / (len(made) + 1)
-        yield np.stack([before, *made]), start + (stop - start) * steps
-        before = frame
-    yield before[np.newaxis], times[-1:]
+    if params.times == "v2e" and params.factor == "auto" and iter(frames) is frames:
+        frames = list(frames)
+    timeline = _open_timeline(frames, times, params, way)
+    group: list[Frame] = []
+    pair = 0
+    for group in _groups(_check_frames(frames, len(times)), way.n_pairs):
+        studied = way.study(group)
+        laid = [
+            timeline.lay(k, factor, pair if way.shares_factor else k)
+            for k, factor in enumerate(_factors(params, timeline, studied, len(group) - 1), pair)
+        ]
+        made = studied.make([places for places, _ in laid])
+        for given, pictures, (_, when) in zip(group, made, laid, strict=False):
+            if timeline.keeps_frames:
+                pictures = np.concatenate([given[np.newaxis], pictures])
+            yield pictures, when
+        pair += len(laid)
+    if timeline.keeps_frames:
+        yield group[-1][np.newaxis], times[-1:]
 
 
-class _Between:
-    """Makes the frames between two; holds what the next pair can use again."""
-
-    def __init__(self, params: InterpolationParams) -> None:
-        self._params = params
-        self._estimator: FlowEstimator | None = None
-        self._slopes: Slopes | None = None
-
-    def make(self, first: Frame, second: Frame, most: int) -> list[Frame]:
-        """Make frames at even steps from the first to the second, `most` steps at most."""
-        method, factor = self._params.method, self._params.factor
-        if method == "none" or factor == 1 or most < 2:
-            return []
-        if method == "linear" and factor != "auto":
-            return [_fade(first, second, when) for when in _places(min(factor, most))]
-        flows = self._estimate(first, second)
-        if factor == "auto":
-            factor = self._choose(first, second, flows)
-        if method == "linear":
-            return [_fade(first, second, when) for when in _places(min(factor, most))]
-        return _follow(first, second, flows, _places(min(factor, most)))
-
-    def _estimate(self, first: Frame, second: Frame) -> tuple[Flow, Flow]:
-        # OpenCV takes long to load, and reading a recipe needs the settings only
-        from evfer.interpolation.flow import FlowEstimator
-
-        if self._estimator is None:
-            self._estimator = FlowEstimator()
-        return self._estimator.both_ways(first, second)
-
-    def _choose(self, first: Frame, second: Frame, flows: tuple[Flow, Flow]) -> int:
-        from evfer.interpolation.flow import fastest_motion, find_slopes
-
-        # the second frame of a pair is the first of the next
-        before = find_slopes(first) if self._slopes is None else self._slopes
-        self._slopes = find_slopes(second)
-        motion = fastest_motion(flows, (before, self._slopes))
-        if motion < _STILL:
-            return 1
-        return min(max(math.ceil(motion), 2), self._params.max_factor)
+def _open_timeline(
+    frames: Iterable[Frame], times: Times, params: InterpolationParams, way: Interpolator
+) -> Timeline:
+    if params.times == "exact":
+        return ExactTimeline(times)
+    last = len(times) - 2
+    group_start = last // way.n_pairs * way.n_pairs
+    if params.factor == "auto":
+        # v2e's stretch depends on the last pair's factor, and so on the last group
+        group = deque(_check_frames(frames, len(times)), maxlen=last - group_start + 2)
+        factor = max(way.study(list(group)).choose_factors()[-1], V2eTimeline.least_factor)
+    else:
+        factor = params.factor
+    return V2eTimeline(times, factor, group_start if way.shares_factor else last)
 
 
-def _places(factor: int) -> list[float]:
-    return [j / factor for j in range(1, factor)]
+def _factors(
+    params: InterpolationParams, timeline: Timeline, studied: Pairs, n_pairs: int
+) -> list[int]:
+    if params.factor != "auto":
+        return [params.factor] * n_pairs
+    return [max(factor, timeline.least_factor) for factor in studied.choose_factors()]
 
 
-def _fade(first: Frame, second: Frame, when: float) -> Frame:
-    weight = np.float32(when)
-    value = (1 - weight) * first + weight * second
-    return np.floor(value + np.float32(0.5)).astype(np.uint8)
-
-
-def _follow(
-    first: Frame, second: Frame, flows: tuple[Flow, Flow], places: list[float]
-) -> list[Frame]:
-    from evfer.interpolation.blend import add_border, blend_along
-
-    if not places:
-        return []
-    made: list[Frame] = [np.empty_like(first) for _ in places]
-    before, after = add_border(first), add_border(second)
-    for when, out in zip(places, made, strict=True):
-        blend_along(before, after, *flows, np.float32(when), out)
-    return made
+def _groups(frames: Iterator[Frame], n_pairs: int) -> Iterator[list[Frame]]:
+    """Gather successive frames; the last of a group is the first of the next."""
+    group: list[Frame] = []
+    for frame in frames:
+        group.append(frame)
+        if len(group) > n_pairs:
+            yield group
+            group = [frame]
+    if len(group) > 1:
+        yield group
 
 
 def _check_times(times_s: ArrayLike) -> Times:
