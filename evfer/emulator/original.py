@@ -144,7 +144,7 @@ class V2EEmulator:
         torch.set_num_threads(1)
         self._globals.write(self._noise)
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
+            with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
                 yield
         finally:
             self._globals = _Globals.read(self._noise)
