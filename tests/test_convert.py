@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import shutil
+import weakref
 
 import cv2
 import numpy as np
@@ -13,7 +15,10 @@ from PIL import Image
 from evfer import convert, folds, index, store
 from evfer.datasets.demo import DemoHeads
 from evfer.datasets.folder import Folder
+from evfer.emulator import DVSEmulator
 from evfer.errors import ConfigError, OutputError, SourceError
+from evfer.events import from_raw
+from evfer.interpolation import interpolate_pairs
 from evfer.verification import verify
 
 DEMO = DemoHeads(people=2, repetitions=1, frames=10)
@@ -72,6 +77,31 @@ def test_two_workers_write_the_same_bytes(converted, tmp_path):
     check = verify(two.folder, one.folder / "fingerprint.txt")
     assert check.ok
     assert check.fingerprint == one.fingerprint
+
+
+@pytest.mark.parametrize("method", ["none", "linear", "flow"])
+@pytest.mark.parametrize("times", ["exact", "v2e"])
+def test_clips_stream_pair_by_pair(tmp_path, monkeypatch, method, times):
+    clip = DEMO.survey(None).clips[0]
+    settings = convert.load_config("default", {"interpolation": {"method": method, "times": times}})
+    made, alive = [], []
+
+    def watched(*arguments):
+        for frames, times_s in interpolate_pairs(*arguments):
+            made.append((frames.copy(), times_s))
+            alive.append(weakref.ref(frames))
+            yield frames, times_s
+            del frames
+            # what the camera saw last may still be its own
+            assert sum(reference() is not None for reference in alive) <= 2
+
+    monkeypatch.setattr("evfer.convert.clip.interpolate_pairs", watched)
+    convert.convert_clip(DEMO, clip, None, tmp_path, settings)
+    assert len(made) >= 9
+    seed = (0, int.from_bytes(hashlib.sha256(b"demo/S001/001").digest()[:8], "little"))
+    frames, when = (np.concatenate(parts) for parts in zip(*made, strict=True))
+    expected = from_raw(DVSEmulator(settings.emulator, seed).run(frames, when))
+    np.testing.assert_array_equal(store.read(tmp_path / "S001" / "001.h5").events, expected)
 
 
 def test_only_what_is_missing_or_stale_is_done(converted, tmp_path):

@@ -16,6 +16,7 @@ from evfer.emulator import require_backend
 from evfer.errors import ConfigError, EvferError, RecordingError
 from evfer.files import make_folder, write_text
 from evfer.index import IndexEntry
+from evfer.interpolation import require_method
 
 __all__ = ["ConversionSummary", "Failure", "Plan", "Progress", "convert", "plan"]
 
@@ -117,9 +118,11 @@ def plan(
     Raises:
         SourceError: if the source is missing or not laid out as expected.
         ConfigError: if a subject is not in the source.
-        MissingExtra: if the recipe names a back end that is not installed.
+        MissingExtra: if the recipe names a back end that is not installed, or needs weights.
+        DataError: if the weights given are no such thing.
     """
     require_backend(settings.emulator)
+    require_method(settings.interpolation)
     survey = dataset.survey(source)
     wanted = _select(survey, limit, tuple(subjects))
     folder = index.set_folder(data, dataset.set_name)
