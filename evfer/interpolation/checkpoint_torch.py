@@ -21,6 +21,12 @@ __all__ = ["NETWORKS", "load_networks"]
 NETWORKS = {"state_dictFC": (2, 4), "state_dictAT": (12, 5)}
 """Entries of the checkpoint: the flow network and the mending network, planes in and out."""
 
+_DAMAGED = (
+    OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, AttributeError,
+    pickle.UnpicklingError, zipfile.BadZipFile,
+)  # fmt: skip
+"""How torch says that a file is cut short, holds code or is something else."""
+
 _HINT = "SuperSloMo39.ckpt, which v2e's README links, has them"
 
 
@@ -46,21 +52,17 @@ def load_networks(path: Path) -> tuple[UNet, UNet]:
 def _read(path: Path) -> Mapping[str, Any]:
     expected = "a checkpoint with " + " and ".join(NETWORKS)
     try:
-        # the published file says when it was written, which is no code but counts as such
-        with torch.serialization.safe_globals([datetime.datetime]):
-            found = torch.load(path, map_location="cpu", weights_only=True)
+        file = path.open("rb")
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}", expected="a file") from error
-    except pickle.UnpicklingError as error:
+        raise ConfigError(f"{path}: {error.strerror}", expected="a readable file") from error
+    try:
+        # the published file says when it was written, which is no code but counts as such
+        with file, torch.serialization.safe_globals([datetime.datetime]):
+            found = torch.load(file, map_location="cpu", weights_only=True)
+    except _DAMAGED as error:
         foreign = re.search(r"GLOBAL (\S+)", str(error))
         detail = f"holds {foreign[1]}, which is no weight" if foreign else "no checkpoint"
         raise DataError(f"{path}: {detail}", expected=expected, hint=_HINT) from error
-    except (
-        EOFError, RuntimeError, ValueError, TypeError, LookupError, AttributeError,
-        zipfile.BadZipFile,
-    ) as error:  # fmt: skip
-        # a damaged pickle fails in all these ways
-        raise DataError(f"{path}: no checkpoint", expected=expected, hint=_HINT) from error
     if not isinstance(found, Mapping):
         raise DataError(f"{path}: holds a {type(found).__name__}", expected=expected, hint=_HINT)
     return found

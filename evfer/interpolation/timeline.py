@@ -107,6 +107,5 @@ class V2eTimeline:
 
 def _count(pair: int, factor: int, origin: int) -> Times:
     # v2e counts the steps of a batch of pairs from its first frame; this rounds as it does
-    steps = (pair - origin) * factor + np.arange(factor)
-    counted: Times = origin + steps * (1 / factor)
-    return counted
+    steps = (pair - origin) * factor + np.arange(factor, dtype=np.float64)
+    return origin + steps * (1 / factor)
