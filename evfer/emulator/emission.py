@@ -25,10 +25,10 @@ _F64S = types.float64[::1]
 
 @numba.njit(EVENTS(EVENTS, types.int64, types.int64), cache=True, error_model="numpy")
 def room_for(events: Any, written: int, more: int) -> Any:
-    """Give `events`, or a larger copy of what is written, with room for `more`."""
+    """Give `events`, or a larger array with what is written, with room for `more`."""
     if written + more <= events.size:
         return events
-    larger = np.empty(max(2 * events.size, written + more), RAW_DTYPE)
+    larger = np.empty(2 * (written + more), RAW_DTYPE)
     larger[:written] = events[:written]
     return larger
 
@@ -50,7 +50,7 @@ def put(events: Any, where: int, t_s: float, place: int, width: int, polarity: i
 
 @numba.njit(
     types.int64(
-        EVENTS, types.int64, types.int64, _COUNTS, _COUNTS, _COUNTS, _COUNTS, types.int64,
+        EVENTS, types.int64, types.int64, _COUNTS, _COUNTS, _COUNTS, types.int64,
         types.float64, types.float64, types.float64, types.int64, _F64S,
     ),
     cache=True,
@@ -63,7 +63,6 @@ def emit_in_slots(
     places: Any,
     counts: Any,
     kept: Any,
-    waiting: Any,
     n_slots: int,
     previous_s: float,
     now_s: float,
@@ -80,7 +79,6 @@ def emit_in_slots(
         places: which, ascending.
         counts: thresholds crossed by each, negative for OFF.
         kept: receives the events that each made.
-        waiting: scratch, as long as `places`.
         n_slots: the largest count.
         previous_s: time of the frame before, seconds.
         now_s: time of this frame, seconds.
@@ -93,31 +91,48 @@ def emit_in_slots(
     """
     step = (now_s - previous_s) / max(n_slots, 1)
     first, last = np.float32(previous_s + step), np.float32(now_s)
-    silence = np.float32(refractory_period_s)
+    times = np.empty(n_slots, np.float32)
+    for slot in range(n_slots):
+        times[slot] = slot_time(first, last, slot, n_slots)
+    silence = np.float32(0)
+    jump = 1
     # v2e skips the filter, and its bookkeeping, where slots lie further apart
     silenced = refractory_period_s > step
+    if silenced:
+        silence = np.float32(refractory_period_s)
+        # as many slots as lie within the silence whatever float32 does to their times
+        jump += max(np.int64((refractory_period_s - now_s * 2.0**-21) / step), 0)
+
+    # counted first, so that each event can be written at its place in the order of slots
+    starts = np.zeros(n_slots + 1, np.int64)
     for j in range(n_active):
-        waiting[j] = j
-        kept[j] = 0
-    n_waiting = n_active
-    for slot in range(n_slots):
-        time = slot_time(first, last, slot, n_slots)
-        still = 0
-        for k in range(n_waiting):
-            j = waiting[k]
-            if abs(counts[j]) <= slot:
-                continue
-            waiting[still] = j
-            still += 1
-            i = places[j]
-            if silenced:
-                if not np.float32(time - np.float32(last_event_s[i])) > silence:
-                    continue
-                last_event_s[i] = time
+        n, slot, kept[j] = abs(counts[j]), 0, 0
+        before = np.float32(last_event_s[places[j]]) if silenced else np.float32(0)
+        while True:
+            while silenced and slot < n and not np.float32(times[slot] - before) > silence:
+                slot += 1
+            if slot >= n:
+                break
+            starts[slot + 1] += 1
             kept[j] += 1
-            put(events, written, time, i, width, 1 if counts[j] > 0 else -1)
-            written += 1
-        n_waiting = still
+            before = times[slot]
+            slot += jump
+    starts[0] = written
+    for slot in range(n_slots):
+        starts[slot + 1] += starts[slot]
+    written = starts[n_slots]
+    for j in range(n_active):
+        i = places[j]
+        polarity = 1 if counts[j] > 0 else -1
+        slot = 0
+        for _ in range(kept[j]):
+            while silenced and not np.float32(times[slot] - np.float32(last_event_s[i])) > silence:
+                slot += 1
+            put(events, starts[slot], times[slot], i, width, polarity)
+            starts[slot] += 1
+            if silenced:
+                last_event_s[i] = times[slot]
+            slot += jump
     return written
 
 

@@ -26,6 +26,7 @@ from evfer.events import RAW_DTYPE, Events
 __all__ = ["DVSEmulator"]
 
 _FLOAT_FRAMES_AT_ONCE = 16  # a float frame takes twelve times a byte's memory on its way
+_EVENTS_AT_ONCE = 2**16  # to start with; they stay in the cache until they are copied
 
 
 class DVSEmulator:
@@ -155,9 +156,10 @@ class DVSEmulator:
                     expected=f"{pos.shape if pos.ndim else neg.shape}, the shape of the thresholds",
                 )
             pattern = Pattern(pos, neg, pattern.leak)
-        self._signal = settle(params, pattern, shape[1])
+        self._signal = settle(params, shape[1])
         self._pixels = start_pixels(params, pattern, frame, t_s)
         self._key = noise_key(self._seed)
+        self._events: Events = np.empty(_EVENTS_AT_ONCE, RAW_DTYPE)
         self._shape = shape
         # v2e counts the first interval from 0
         self._previous_s = t_s if params.timing == "crossing" else 0.0
@@ -173,24 +175,28 @@ class DVSEmulator:
             self._levels = None
         at_once = len(block) if block.dtype == np.uint8 else _FLOAT_FRAMES_AT_ONCE
         watch = self._watch_signals if self._levels is None else self._watch_levels
-        pieces: list[Events] = []
-        for start in range(0, len(block), max(at_once, 1)):
-            times = times_s[start : start + at_once]
-            events, written = watch(block[start : start + at_once].reshape(len(times), -1), times)
-            pieces.append(events[:written])
-            self._frames_seen += len(times)
-            self._last_s = self._previous_s = float(times[-1])
-        return _join(pieces)
+        # as bytes, since numpy copies structured arrays field by field
+        made = np.empty(0, np.uint8)
+        while len(times_s):
+            written, done = watch(
+                block[:at_once].reshape(-1, self._started().noise.size), times_s[:at_once]
+            )
+            before = made.size
+            # grows in place, where joining pieces would touch twice the memory
+            made.resize(before + written * RAW_DTYPE.itemsize, refcheck=False)
+            made[before:] = self._events[:written].view(np.uint8)
+            self._frames_seen += done
+            self._last_s = self._previous_s = float(times_s[done - 1])
+            block, times_s = block[done:], times_s[done:]
+        return made.view(RAW_DTYPE)
 
-    def _watch_levels(
-        self, block: NDArray[Any], times_s: NDArray[np.float64]
-    ) -> tuple[Events, int]:
+    def _watch_levels(self, block: NDArray[Any], times_s: NDArray[np.float64]) -> tuple[int, int]:
         # numba takes long to load, and reading a recipe needs DVSParams only
         from evfer.emulator.levels import watch_levels
 
         levels, pixels, signal = self._levels, self._started(), self._signal
         assert levels is not None
-        found: tuple[Events, int] = watch_levels(
+        self._events, written, done = watch_levels(
             np.ascontiguousarray(block),
             times_s,
             levels.previous,
@@ -204,13 +210,12 @@ class DVSEmulator:
             pixels.last_event_s,
             levels.lowest,
             levels.highest,
+            self._events,
         )
-        levels.previous = block[-1].copy()
-        return found
+        levels.previous = block[done - 1].copy()
+        return written, done
 
-    def _watch_signals(
-        self, block: NDArray[Any], times_s: NDArray[np.float64]
-    ) -> tuple[Events, int]:
+    def _watch_signals(self, block: NDArray[Any], times_s: NDArray[np.float64]) -> tuple[int, int]:
         from evfer.emulator.signals import watch_signals
 
         levels = np.empty((len(block), 0), np.uint8)
@@ -223,7 +228,7 @@ class DVSEmulator:
         if self.params.photoreceptor_noise:
             steps = np.diff(times_s, prepend=self._previous_s)
             noise_levels[:] = [noise_level(self.params, float(step)) for step in steps]
-        found: tuple[Events, int] = watch_signals(
+        self._events, written, done = watch_signals(
             levels,
             logs,
             speeds,
@@ -234,8 +239,9 @@ class DVSEmulator:
             self._key,
             self._signal,
             self._started(),
+            self._events,
         )
-        return found
+        return written, done
 
     def _started(self) -> Pixels:
         if self._pixels is None:
@@ -263,10 +269,3 @@ class _Levels:
     def hand_over(self, pixels: Pixels) -> None:
         """Bring the state up to what the general path keeps."""
         pixels.response[:] = LOG_OF_LEVEL[self.previous]
-        pixels.difference[:] = pixels.response - pixels.log_memory
-
-
-def _join(pieces: list[Events]) -> Events:
-    # as bytes, since numpy joins structured arrays field by field and twenty times slower
-    together = [np.empty(0, np.uint8), *(piece.view(np.uint8) for piece in pieces)]
-    return np.concatenate(together).view(RAW_DTYPE)

@@ -24,7 +24,6 @@ from evfer.emulator.emission import (
 )
 from evfer.emulator.pixel import collect, whole_thresholds
 from evfer.emulator.response import LOG_OF_LEVEL
-from evfer.events import RAW_DTYPE
 
 __all__ = ["quiet_levels", "watch_levels"]
 
@@ -33,36 +32,33 @@ _CONSTANTS = types.Array(types.float32, 1, "C", readonly=True)
 _STATE = types.float32[::1]
 _F32 = types.float32
 
-_STEPS = 256  # of the table below per log unit, about the distance of the two brightest levels
-_LEVEL_NEAR = np.searchsorted(
-    LOG_OF_LEVEL, (np.arange(int(LOG_OF_LEVEL[-1] * _STEPS) + 1) + 0.5) / _STEPS
-).clip(0, 255)
+_STEPS = 256  # bins a log unit; the brightest levels, the closest, lie a little further apart
+_EDGES = np.arange(int(LOG_OF_LEVEL[-1] * _STEPS) + 2) / _STEPS
+# how many levels lie below each bin for sure, whatever float32 rounds
+_LEVELS_BELOW = np.searchsorted(LOG_OF_LEVEL, _EDGES - 1e-5).astype(np.int32)
+_LOG_OF_LEVEL = np.append(LOG_OF_LEVEL, np.float32([np.inf, np.inf]))
 
 
-@numba.njit(types.int64(_F32), cache=True, error_model="numpy")
-def _level_near(log: Any) -> Any:
+@numba.njit(types.int64(_F32), cache=True, error_model="numpy", inline="always")
+def _levels_below(log: Any) -> Any:
     where: Any = np.int64(log * np.float32(_STEPS))
-    return _LEVEL_NEAR[min(max(where, 0), _LEVEL_NEAR.size - 1)]
+    return np.int64(_LEVELS_BELOW[min(max(where, 0), _LEVELS_BELOW.size - 1)])
 
 
 @numba.njit(types.uint8(_F32, _F32), cache=True, error_model="numpy")
 def _lowest(memory: Any, neg_thres: Any) -> Any:
-    level = _level_near(memory - neg_thres)
-    while level > 0 and memory - LOG_OF_LEVEL[level - 1] < neg_thres:
-        level -= 1
-    while level < 255 and memory - LOG_OF_LEVEL[level] >= neg_thres:
-        level += 1
-    return np.uint8(level)
+    """Count the levels that make an OFF event: at most two more than are sure to."""
+    sure = _levels_below(memory - neg_thres)
+    one = np.int64(memory - _LOG_OF_LEVEL[sure] >= neg_thres)
+    return np.uint8(sure + one + np.int64(memory - _LOG_OF_LEVEL[sure + 1] >= neg_thres))
 
 
 @numba.njit(types.uint8(_F32, _F32), cache=True, error_model="numpy")
 def _highest(memory: Any, pos_thres: Any) -> Any:
-    level = _level_near(memory + pos_thres)
-    while level < 255 and LOG_OF_LEVEL[level + 1] - memory < pos_thres:
-        level += 1
-    while level > 0 and LOG_OF_LEVEL[level] - memory >= pos_thres:
-        level -= 1
-    return np.uint8(level)
+    """Count the levels that make no ON event; the last of them is the highest."""
+    sure = _levels_below(memory + pos_thres)
+    one = np.int64(_LOG_OF_LEVEL[sure] - memory < pos_thres)
+    return np.uint8(sure + one + np.int64(_LOG_OF_LEVEL[sure + 1] - memory < pos_thres) - 1)
 
 
 @numba.njit(
@@ -88,11 +84,12 @@ def quiet_levels(
 
 
 @numba.njit(
-    types.Tuple((EVENTS, types.int64))(
+    types.Tuple((EVENTS, types.int64, types.int64))(
         types.Array(types.uint8, 2, "C", readonly=True),
         types.Array(types.float64, 1, "C", readonly=True),
         types.Array(types.uint8, 1, "C", readonly=True), types.float64, types.int64, types.boolean,
         types.float64, _CONSTANTS, _CONSTANTS, _STATE, types.float64[::1], _BYTES, _BYTES,
+        EVENTS,
     ),
     cache=True,
     nogil=True,
@@ -112,7 +109,8 @@ def watch_levels(
     last_event_s: Any,
     lowest: Any,
     highest: Any,
-) -> tuple[Any, int]:
+    events: Any,
+) -> tuple[Any, int, int]:
     """Run frames through the pixels.
 
     Args:
@@ -129,22 +127,22 @@ def watch_levels(
         last_event_s: time of each pixel's last event, seconds, shape (pixels,); likewise.
         lowest: from `quiet_levels`, shape (pixels,); likewise.
         highest: from `quiet_levels`, shape (pixels,); likewise.
+        events: receives the events.
 
     Returns:
-        An array whose first events are those made, and their number.
+        The array of events, or a larger one if a frame needed it; events written; frames done,
+        at least one, fewer than given if the array is nearly full.
     """
     n_pixels = log_memory.size
-    flags = np.zeros((n_pixels + 7) // 8 * 8, np.uint8)
-    places = np.empty(n_pixels + 1, np.int32)
+    flags = np.zeros((n_pixels + 63) // 64 * 64, np.uint8)
+    places = np.empty(n_pixels, np.int32)
     counts = np.empty(n_pixels, np.int32)
     kept = np.empty(n_pixels, np.int32)
-    waiting = np.empty(n_pixels, np.int32)
     n_details = n_pixels if at_crossings else 0
     before = np.empty(n_details, np.float64)
     after = np.empty(n_details, np.float64)
     thresholds = np.empty(n_details, np.float64)
-    events = np.empty(min(n_pixels, 4096), RAW_DTYPE)
-    written = 0
+    written, most = 0, 0
     for frame in range(times_s.size):
         levels = frames[frame]
         now_s = times_s[frame]
@@ -160,13 +158,13 @@ def watch_levels(
             n_slots = max(n_slots, abs(count))
             room += abs(count)
             if at_crossings:
-                sign = 1.0 if count > 0 else -1.0
+                sign = np.float32(1) if count > 0 else np.float32(-1)
                 start = LOG_OF_LEVEL[previous[i]] - log_memory[i]
                 before[j], after[j] = sign * start, sign * difference
                 thresholds[j] = pos_thres[i] if count > 0 else neg_thres[i]
         events = room_for(events, written, room)
+        new = written
         if at_crossings:
-            new = written
             written = emit_at_crossings(
                 events, written, n_active, places, counts, kept, before, after, thresholds,
                 previous_s, now_s, refractory_period_s, width, last_event_s,
@@ -174,16 +172,18 @@ def watch_levels(
             sort_by_time(events, new, written, previous_s, now_s)
         else:
             written = emit_in_slots(
-                events, written, n_active, places, counts, kept, waiting, n_slots,
+                events, written, n_active, places, counts, kept, n_slots,
                 previous_s, now_s, refractory_period_s, width, last_event_s,
             )  # fmt: skip
         for j in range(n_active):
             i = places[j]
-            if counts[j] > 0:
-                log_memory[i] += np.float32(np.float32(kept[j]) * pos_thres[i])
-            else:
-                log_memory[i] -= np.float32(np.float32(kept[j]) * neg_thres[i])
+            threshold = pos_thres[i] if counts[j] > 0 else neg_thres[i]
+            sign = np.float32(1) if counts[j] > 0 else np.float32(-1)
+            log_memory[i] += sign * np.float32(np.float32(kept[j]) * threshold)
             lowest[i] = _lowest(log_memory[i], neg_thres[i])
             highest[i] = _highest(log_memory[i], pos_thres[i])
         previous, previous_s = levels, now_s
-    return events, written
+        most = max(most, room)
+        if written + most > events.size:
+            return events, written, frame + 1
+    return events, written, times_s.size

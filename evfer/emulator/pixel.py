@@ -14,7 +14,14 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-__all__ = ["collect", "crosses", "fused_multiply_add", "slot_time", "whole_thresholds"]
+__all__ = [
+    "collect",
+    "crosses",
+    "fused_multiply_add",
+    "slot_time",
+    "trailing_zeros",
+    "whole_thresholds",
+]
 
 _F32, _F64 = types.float32, types.float64
 
@@ -29,6 +36,16 @@ def fused_multiply_add(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     if a == b == c and a in (types.float32, types.float64):
         return a(a, b, c), generate
     return None
+
+
+@intrinsic
+def trailing_zeros(typing_context: Any, bits: Any) -> Any:
+    """Count the zero bits below the lowest one of an uint64 that is not 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
+
+    return types.uint64(bits), generate
 
 
 @numba.njit(_F32(_F32, _F32, types.int64, types.int64), cache=True)
@@ -62,15 +79,13 @@ def crosses(difference: Any, pos_thres: Any, neg_thres: Any) -> Any:
 @numba.njit([types.int32(_F32, _F32, _F32), types.int32(_F64, _F64, _F64)], cache=True)
 def whole_thresholds(difference: Any, pos_thres: Any, neg_thres: Any) -> Any:
     """Count the whole thresholds in a difference: positive for ON, negative for OFF."""
+    on = difference > 0
+    size = np.float64(difference if on else -difference)
+    threshold = np.float64(pos_thres if on else neg_thres)
     # v2e divides as Python does: the floor of the exact quotient, not of the rounded one
-    if difference > 0:
-        size, threshold, sign = np.float64(difference), np.float64(pos_thres), np.int32(1)
-    else:
-        size, threshold, sign = np.float64(-difference), np.float64(neg_thres), np.int32(-1)
     count = np.floor(size / threshold)
-    if fused_multiply_add(-count, threshold, size) < 0.0:
-        count -= 1.0
-    return sign * np.int32(count)
+    count -= np.float64(fused_multiply_add(-count, threshold, size) < 0.0)
+    return np.int32(count if on else -count)
 
 
 @numba.njit(types.int64(types.uint8[::1], types.int32[::1]), cache=True, error_model="numpy")
@@ -78,18 +93,23 @@ def collect(flags: Any, places: Any) -> int:
     """List the pixels that are flagged, ascending.
 
     Args:
-        flags: 1 or 0, shape (n,), n a multiple of 8.
-        places: receives the pixels; one longer than there are pixels.
+        flags: 1 or 0, shape (n,), n a multiple of 64.
+        places: receives the pixels.
 
     Returns:
         How many there are.
     """
-    n_found = 0
     eights = flags.view(np.uint64)
-    # most pixels are quiet, so they are passed over eight at a time
-    for k in range(eights.size):
-        if eights[k]:
-            for i in range(8 * k, 8 * k + 8):
-                places[min(n_found, places.size - 1)] = i
-                n_found += flags[i]
+    n_found = 0
+    for k in range(0, eights.size, 8):
+        # 64 flags as the bits of one number, so that the loop below goes from one to the next
+        bits = np.uint64(0)
+        for m in range(8):
+            # the multiplication brings the lowest bits of eight bytes together in the highest
+            byte = (eights[k + m] * np.uint64(0x0102040810204080)) >> np.uint64(56)
+            bits |= byte << np.uint64(8 * m)
+        while bits:
+            places[n_found] = 8 * k + trailing_zeros(bits)
+            n_found += 1
+            bits &= bits - np.uint64(1)
     return n_found

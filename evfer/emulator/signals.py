@@ -30,7 +30,6 @@ from evfer.emulator.pixel import collect, crosses, slot_time, whole_thresholds
 from evfer.emulator.response import LOG_OF_LEVEL, SPEED_OF_LEVEL
 from evfer.emulator.state import Pixels, Signal
 from evfer.emulator.words import fill_words, normal, uniform
-from evfer.events import RAW_DTYPE
 
 __all__ = ["watch_signals"]
 
@@ -41,16 +40,17 @@ _BRIGHT_LESS_DARK = -0.75  # of the rate of shot noise
 _SIGNAL = types.NamedTuple(
     [
         types.int64, types.boolean, types.float64, types.float64, types.boolean, types.float64,
-        types.float64, types.float64, types.boolean,
+        types.float64, types.boolean,
     ],
     Signal,
 )  # fmt: skip
 _FLAGS, _PLACES, _WORDS = types.uint8[::1], types.int32[::1], types.uint32[::1]
+_F32S = types.float32[::1]
 
 
 def _pixels(state: Any) -> Any:
     drawn, states = types.float32[::1], state[::1]
-    kinds = [drawn, drawn, states, states, drawn, drawn, drawn, states, states, states, drawn]
+    kinds = [drawn, drawn, states, states, drawn, drawn, drawn, states, states, drawn]
     return types.NamedTuple([*kinds, types.float64[::1]], Pixels)
 
 
@@ -88,63 +88,115 @@ def _respond(levels: Any, logs: Any, speeds: Any, lags: bool, share: float, pixe
             response[i] = (1.0 - part) * response[i] + part * np.float64(logs[i])
 
 
-@numba.njit(
-    [types.void(_WORDS, types.float64, types.float64, each) for each in _EACH_WIDTH],
-    cache=True,
-    error_model="numpy",
-)
-def _leak(words: Any, jitter: float, step_s: float, pixels: Any) -> None:
-    step, spread = np.float32(step_s), np.float32(jitter)
-    if spread == 0:
-        for i in range(pixels.log_memory.size):
-            pixels.log_memory[i] -= step * pixels.leak_hz[i] * pixels.pos_thres[i]
-    else:
-        for i in range(pixels.log_memory.size):
-            rate = pixels.leak_hz[i] * (np.float32(1) - spread * normal(words[i]))
-            pixels.log_memory[i] -= step * rate * pixels.pos_thres[i]
-
-
-@numba.njit(
-    [types.void(_WORDS, types.float64, types.float64, each) for each in _EACH_WIDTH],
-    cache=True,
-    error_model="numpy",
-)
-def _tremble(words: Any, level: float, share: float, pixels: Any) -> None:
-    """Move the photoreceptor noise on by one frame."""
-    part, rest, scale = np.float32(share), np.float32(1.0 - share), np.float32(level)
-    for i in range(pixels.noise.size):
-        pixels.noise[i] = rest * pixels.noise[i] + part * (scale * normal(words[i]))
+@numba.njit(types.void(_WORDS, types.float64, _F32S), cache=True, error_model="numpy")
+def _draw_normals(words: Any, spread: float, drawn: Any) -> None:
+    scale = np.float32(spread)
+    for i in range(drawn.size):
+        drawn[i] = scale * normal(words[i])
 
 
 @numba.njit(
     [
-        types.int64(_WORDS, types.float64, types.float64, _FLAGS, _PLACES, each)
+        types.void(_F32S, types.float64, types.boolean, types.boolean, _FLAGS, each)
         for each in _EACH_WIDTH
     ],
     cache=True,
     error_model="numpy",
 )
-def _find_shots(
-    words: Any, rate: float, highest_ratio: float, flags: Any, places: Any, pixels: Any
-) -> Any:
-    """List the pixels that may make shot noise, by the most that any of them can."""
-    most = np.ceil(rate * highest_ratio * 2.0**32) + 2.0**8
-    low = np.uint32(min(most, 2.0**31))
-    high = np.uint32(2.0**32 - min(most, 2.0**31))
+def _leak_and_compare(
+    jitter: Any, step_s: float, leaks: bool, trembles: bool, flags: Any, pixels: Any
+) -> None:
+    """Let the memories sink, and flag the pixels that have reached a threshold."""
+    step, response, memory = np.float32(step_s), pixels.response, pixels.log_memory
+    for i in range(memory.size):
+        remembered = memory[i]
+        if leaks:
+            rate = pixels.leak_hz[i] * (np.float32(1) - jitter[i])
+            remembered -= step * rate * pixels.pos_thres[i]
+            memory[i] = remembered
+        seen = response[i] + pixels.noise[i] if trembles else response[i]
+        flags[i] = crosses(seen - remembered, pixels.pos_count[i], pixels.neg_count[i])
+
+
+@numba.njit(
+    [types.int64(_WORDS, types.float64, _FLAGS, _PLACES, each) for each in _EACH_WIDTH],
+    cache=True,
+    error_model="numpy",
+)
+def _find_shots(words: Any, chance: float, flags: Any, places: Any, pixels: Any) -> Any:
+    """List the pixels that would make shot noise at black, where it is strongest."""
+    most, more = np.float32(chance), np.float32(2.0**-20)
     for i in range(pixels.noise.size):
-        flags[i] = (words[i] <= low) | (words[i] >= high)
+        drawn = uniform(words[i])
+        off = drawn <= most * pixels.neg_ratio[i] + more
+        flags[i] = off | (drawn >= np.float32(1) - most * pixels.pos_ratio[i] - more)
     return collect(flags, places)
 
 
 @numba.njit(
     [
-        types.Tuple((EVENTS, types.int64))(
+        types.int64(
+            EVENTS, types.int64, types.int64, _PLACES, _WORDS, _LEVELS, _SPEEDS, types.float64,
+            types.float64, types.float64, types.boolean, types.int64, each,
+        )
+        for each in _EACH_WIDTH
+    ],
+    cache=True,
+    error_model="numpy",
+)  # fmt: skip
+def _emit_shots(
+    events: Any,
+    written: int,
+    n_shots: int,
+    places: Any,
+    words: Any,
+    levels: Any,
+    speeds: Any,
+    chance: float,
+    from_s: float,
+    duration_s: float,
+    spread: bool,
+    width: int,
+    pixels: Any,
+) -> int:
+    """Write shot noise events, at `from_s` or spread from there, and reset their pixels.
+
+    The pixels are gone through twice, for ON and then for OFF, as v2e does.
+    """
+    for polarity in (1, -1):
+        for k in range(n_shots):
+            i = places[k]
+            speed = SPEED_OF_LEVEL[levels[i]] if levels.size else speeds[i]
+            ratio = pixels.pos_ratio[i] if polarity > 0 else pixels.neg_ratio[i]
+            share = chance * (_BRIGHT_LESS_DARK * speed + 1.0) * ratio
+            drawn = np.float64(uniform(words[i]))
+            inside = drawn > 1.0 - share if polarity > 0 else drawn < share
+            if not inside:
+                continue
+            # how far a draw lies within its share is as even as the draw itself
+            part = (1.0 - drawn) / share if polarity > 0 else drawn / share
+            put(
+                events,
+                written,
+                from_s + part * duration_s if spread else from_s,
+                i,
+                width,
+                polarity,
+            )
+            written += 1
+            pixels.log_memory[i] = pixels.response[i]
+    return written
+
+
+@numba.njit(
+    [
+        types.Tuple((EVENTS, types.int64, types.int64))(
             types.Array(types.uint8, 2, "C", readonly=True),
             types.Array(types.float32, 2, "C", readonly=True),
             types.Array(types.float64, 2, "C", readonly=True),
             types.Array(types.float64, 1, "C", readonly=True),
             types.Array(types.float64, 1, "C", readonly=True),
-            types.float64, types.int64, _KEY, _SIGNAL, each,
+            types.float64, types.int64, _KEY, _SIGNAL, each, EVENTS,
         )
         for each in _EACH_WIDTH
     ],
@@ -163,7 +215,8 @@ def watch_signals(
     key: Any,
     signal: Any,
     pixels: Any,
-) -> tuple[Any, int]:
+    events: Any,
+) -> tuple[Any, int, int]:
     """Run frames through the pixels.
 
     Args:
@@ -177,105 +230,97 @@ def watch_signals(
         key: of the random words, shape (2,).
         signal: settings.
         pixels: state; changed in place.
+        events: receives the events.
 
     Returns:
-        An array whose first events are those made, and their number.
+        The array of events, or a larger one if a frame needed it; events written; frames done,
+        at least one, fewer than given if the array is nearly full.
     """
     n_pixels = pixels.noise.size
-    log_memory, difference = pixels.log_memory, pixels.difference
-    flags = np.zeros((n_pixels + 7) // 8 * 8, np.uint8)
+    response, noise, log_memory = pixels.response, pixels.noise, pixels.log_memory
+    at_crossings, lags = signal.at_crossings, signal.cutoff_hz > 0
+    trembles = signal.photoreceptor_noise
+    shoots = signal.shot_noise_rate_hz > 0 and not trembles
+    flags = np.zeros((n_pixels + 63) // 64 * 64, np.uint8)
     words = np.empty((n_pixels + 3) // 4 * 4, np.uint32)
-    places = np.empty(n_pixels + 1, np.int32)
-    shots = np.empty(n_pixels + 1, np.int32)
+    jitter = np.zeros(n_pixels, np.float32)
+    fresh = np.empty(n_pixels, np.float32)
+    places = np.empty(n_pixels, np.int32)
+    shots = np.empty(n_pixels, np.int32)
     counts = np.empty(n_pixels, np.int32)
     kept = np.empty(n_pixels, np.int32)
-    waiting = np.empty(n_pixels, np.int32)
-    n_details = n_pixels if signal.at_crossings else 0
-    before = np.empty(n_details, np.float64)
-    after = np.empty(n_details, np.float64)
-    thresholds = np.empty(n_details, np.float64)
-    starts = np.empty_like(difference)
-    events = np.empty(min(n_pixels, 4096), RAW_DTYPE)
-    written = 0
+    starts = np.empty_like(response)
+    before = np.empty(n_pixels, np.float64)
+    after = np.empty(n_pixels, np.float64)
+    thresholds = np.empty(n_pixels, np.float64)
+    written, most = 0, 0
     for frame in range(times_s.size):
         now_s = times_s[frame]
         step_s = now_s - previous_s
-        share = step_s / (1.0 / (np.pi * 2.0 * signal.cutoff_hz)) if signal.cutoff_hz > 0 else 0.0
-        _respond(levels[frame], logs[frame], speeds[frame], signal.cutoff_hz > 0, share, pixels)
-        if signal.leaks:
-            if signal.leak_jitter_fraction > 0:
-                fill_words(key, _LEAK, number + frame, words)
-            _leak(words, signal.leak_jitter_fraction, step_s, pixels)
-        if signal.photoreceptor_noise:
+        share = step_s / (1.0 / (np.pi * 2.0 * signal.cutoff_hz)) if lags else 0.0
+        if at_crossings:
+            for i in range(n_pixels):
+                starts[i] = response[i] + noise[i] - log_memory[i]
+        _respond(levels[frame], logs[frame], speeds[frame], lags, share, pixels)
+        if trembles:
             fill_words(key, _PHOTORECEPTOR, number + frame, words)
-            _tremble(words, noise_levels[frame], min(share, 1.0), pixels)
-        if signal.at_crossings:
-            starts[:] = difference
-        for i in range(n_pixels):
-            found = pixels.response[i] + pixels.noise[i] - log_memory[i]
-            difference[i] = found
-            flags[i] = crosses(found, pixels.pos_count[i], pixels.neg_count[i])
+            _draw_normals(words, noise_levels[frame], fresh)
+            part, rest = np.float32(min(share, 1.0)), np.float32(1.0 - min(share, 1.0))
+            for i in range(n_pixels):
+                noise[i] = rest * noise[i] + part * fresh[i]
+        if signal.leaks and signal.leak_jitter_fraction > 0:
+            fill_words(key, _LEAK, number + frame, words)
+            _draw_normals(words, signal.leak_jitter_fraction, jitter)
+        _leak_and_compare(jitter, step_s, signal.leaks, trembles, flags, pixels)
 
         n_active = collect(flags, places)
         n_slots, room = 0, 0
         for j in range(n_active):
             i = places[j]
-            count = whole_thresholds(difference[i], pixels.pos_count[i], pixels.neg_count[i])
+            difference = response[i] + noise[i] - log_memory[i]
+            count = whole_thresholds(difference, pixels.pos_count[i], pixels.neg_count[i])
             counts[j] = count
             n_slots = max(n_slots, abs(count))
             room += abs(count)
-            if signal.at_crossings:
-                sign = 1.0 if count > 0 else -1.0
-                before[j], after[j] = sign * starts[i], sign * difference[i]
+            if at_crossings:
+                sign = np.float32(1) if count > 0 else np.float32(-1)
+                before[j], after[j] = sign * starts[i], sign * difference
                 thresholds[j] = pixels.pos_count[i] if count > 0 else pixels.neg_count[i]
         n_shots = 0
-        chance = 0.0
-        if signal.shot_noise_rate_hz > 0 and not signal.photoreceptor_noise:
+        chance = signal.shot_noise_rate_hz / 2.0 * step_s
+        if shoots:
             fill_words(key, _SHOT, number + frame, words)
-            chance = signal.shot_noise_rate_hz / 2.0 * step_s
-            n_shots = _find_shots(words, chance, signal.highest_shot_ratio, flags, shots, pixels)
-        events = room_for(events, written, room + n_shots)
+            n_shots = _find_shots(words, chance, flags, shots, pixels)
+            room += 2 * n_shots
+        events = room_for(events, written, room)
         new = written
-        if signal.at_crossings:
+        if at_crossings:
             written = emit_at_crossings(
                 events, written, n_active, places, counts, kept, before, after, thresholds,
                 previous_s, now_s, signal.refractory_period_s, signal.width, pixels.last_event_s,
             )  # fmt: skip
         else:
             written = emit_in_slots(
-                events, written, n_active, places, counts, kept, waiting, n_slots,
+                events, written, n_active, places, counts, kept, n_slots,
                 previous_s, now_s, signal.refractory_period_s, signal.width, pixels.last_event_s,
             )  # fmt: skip
         for j in range(n_active):
             i = places[j]
-            if counts[j] > 0:
-                moved = np.float32(np.float32(kept[j]) * pixels.pos_thres[i])
-                log_memory[i] += moved
-            else:
-                moved = np.float32(np.float32(kept[j]) * pixels.neg_thres[i])
-                log_memory[i] -= moved
-            difference[i] = pixels.response[i] + pixels.noise[i] - log_memory[i]
-
-        n_slots = max(n_slots, 1)
-        first, last = np.float32(previous_s + step_s / n_slots), np.float32(now_s)
-        last_slot_s = slot_time(first, last, n_slots - 1, n_slots)
-        for k in range(n_shots):
-            i = shots[k]
-            speed = SPEED_OF_LEVEL[levels[frame, i]] if levels.shape[1] else speeds[frame, i]
-            each = chance * (_BRIGHT_LESS_DARK * speed + 1.0)
-            on, off = each * pixels.pos_ratio[i], each * pixels.neg_ratio[i]
-            drawn = uniform(words[i])
-            for polarity in (1, -1):
-                # how far the draw lies within its chance is as even as the draw itself
-                part = (drawn - (1.0 - on)) / on if polarity > 0 else drawn / off
-                if not (part > 0.0 if polarity > 0 else part < 1.0):
-                    continue
-                time = previous_s + part * step_s if signal.at_crossings else last_slot_s
-                put(events, written, time, i, signal.width, polarity)
-                written += 1
-                log_memory[i] = pixels.response[i]
-                difference[i] = pixels.noise[i]
-        if signal.at_crossings:
+            threshold = pixels.pos_thres[i] if counts[j] > 0 else pixels.neg_thres[i]
+            sign = np.float32(1) if counts[j] > 0 else np.float32(-1)
+            log_memory[i] += sign * np.float32(np.float32(kept[j]) * threshold)
+        if shoots:
+            n_slots = max(n_slots, 1)
+            first, last = np.float32(previous_s + step_s / n_slots), np.float32(now_s)
+            at_s = np.float64(slot_time(first, last, n_slots - 1, n_slots))
+            written = _emit_shots(
+                events, written, n_shots, shots, words, levels[frame], speeds[frame], chance,
+                previous_s if at_crossings else at_s, step_s, at_crossings, signal.width, pixels,
+            )  # fmt: skip
+        if at_crossings:
             sort_by_time(events, new, written, previous_s, now_s)
         previous_s = now_s
-    return events, written
+        most = max(most, room)
+        if written + most > events.size:
+            return events, written, frame + 1
+    return events, written, times_s.size

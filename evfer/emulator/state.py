@@ -24,7 +24,6 @@ class Signal(NamedTuple):
     leaks: bool
     leak_jitter_fraction: float
     shot_noise_rate_hz: float
-    highest_shot_ratio: float
     photoreceptor_noise: bool
 
 
@@ -41,7 +40,6 @@ class Pixels(NamedTuple):
         leak_hz: leak rate, float32.
         response: of the photoreceptor, log units.
         log_memory: memorised log intensity.
-        difference: response with noise, less memory, after the last frame.
         noise: photoreceptor noise behind the low-pass, log units, float32.
         last_event_s: time of the last event, seconds, float64.
     """
@@ -55,14 +53,12 @@ class Pixels(NamedTuple):
     leak_hz: Any
     response: Any
     log_memory: Any
-    difference: Any
     noise: Any
     last_event_s: Any
 
 
-def settle(params: DVSParams, pattern: Pattern, width: int) -> Signal:
+def settle(params: DVSParams, width: int) -> Signal:
     """Give the settings of the pixels as the machine code takes them."""
-    lowest = min(pattern.pos_thres.min(), pattern.neg_thres.min())
     return Signal(
         width=width,
         at_crossings=params.timing == "crossing",
@@ -71,7 +67,6 @@ def settle(params: DVSParams, pattern: Pattern, width: int) -> Signal:
         leaks=params.leak_rate_hz > 0,
         leak_jitter_fraction=float(params.leak_jitter_fraction),
         shot_noise_rate_hz=float(params.shot_noise_rate_hz),
-        highest_shot_ratio=float(max(params.pos_thres, params.neg_thres) / lowest),
         photoreceptor_noise=params.photoreceptor_noise,
     )
 
@@ -111,7 +106,6 @@ def start_pixels(params: DVSParams, pattern: Pattern, frame: NDArray[Any], t_s: 
         leak_hz=spread(np.float32(params.leak_rate_hz) * pattern.leak, np.float32),
         response=response.ravel(),
         log_memory=response.ravel().copy(),
-        difference=np.zeros(frame.size, width),
         noise=np.zeros(frame.size, np.float32),
         last_event_s=np.full(frame.size, -np.float64(np.float32(params.refractory_period_s))),
     )

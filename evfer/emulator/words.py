@@ -87,14 +87,10 @@ def normal(word: Any) -> Any:
     Between 2 x 2048 tabulated quantiles it goes straight, so the largest is 6.3 and a number is
     off by at most 0.01, far out; the distribution's share between two quantiles is exact.
     """
-    rest = word >> np.uint32(1)
-    row = 0
-    shift = np.uint32(20)  # 31 bits in 2048 bins
-    if rest < np.uint32(2**31 // _TAIL):
-        row = 1
-        shift = np.uint32(15)
+    rest = word >> np.uint32(1)  # 31 bits in 2048 bins, or those of the tail
+    tail = rest < np.uint32(2**31 // _TAIL)
+    row, shift = (1, np.uint32(15)) if tail else (0, np.uint32(20))
     k = np.int64(rest >> shift)
-    part = np.float32(rest & np.uint32((np.uint32(1) << shift) - np.uint32(1)))
-    part = part / np.float32(np.uint32(1) << shift)
+    part = np.float32(rest - (np.uint32(k) << shift)) * np.float32(2.0**-15 if tail else 2.0**-20)
     size = _QUANTILES[row, k] + part * (_QUANTILES[row, k + 1] - _QUANTILES[row, k])
     return -size if word & np.uint32(1) else size
