@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from evfer.config import build, to_dict
-from evfer.emulator import DVSEmulator, DVSParams
+from evfer.emulator import PRESETS, DVSEmulator, DVSParams
 from evfer.errors import ConfigError, EventsError
 from evfer.events import RAW_DTYPE, from_raw
 
@@ -39,6 +39,12 @@ def test_defaults_are_the_benchmark():
         "leak_rate_hz": 0.0,
         "shot_noise_rate_hz": 0.0,
         "refractory_period_s": 0.0005,
+        "leak_jitter_fraction": 0.1,
+        "noise_rate_cov_decades": 0.1,
+        "photoreceptor_noise": False,
+        "timing": "slot",
+        "pattern": "numpy",
+        "backend": "evfer",
     }
 
 
@@ -67,10 +73,29 @@ def test_params_refuse(name, value):
         DVSParams(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["cutoff_hz", "leak_rate_hz", "shot_noise_rate_hz"])
-def test_parts_to_come_say_what_to_set(name):
-    with pytest.raises(ConfigError, match=f"this version's emulator has no.*Set {name} = 0"):
-        DVSParams(**{name: 0.1})
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"timing": "slots"}, 'unknown timing "slots".*Did you mean "slot"'),
+        ({"pattern": "torch"}, 'unknown pattern "torch"'),
+        ({"backend": "dvs"}, 'unknown backend "dvs"'),
+        ({"photoreceptor_noise": 1}, "photoreceptor_noise = 1"),
+        ({"photoreceptor_noise": True, "cutoff_hz": 30}, "both above 0"),
+        ({"photoreceptor_noise": True, "shot_noise_rate_hz": 5}, "both above 0"),
+        ({"backend": "v2e", "timing": "crossing"}, 'timing "slot", which is all that v2e has'),
+    ],
+)
+def test_params_that_do_not_go_together(values, message):
+    with pytest.raises(ConfigError, match=message):
+        DVSParams(**values)
+
+
+def test_presets_are_those_of_v2e():
+    noisy, clean = PRESETS["noisy"], PRESETS["clean"]
+    assert (noisy.sigma_thres, noisy.cutoff_hz, noisy.leak_rate_hz) == (0.05, 30, 0.1)
+    assert (noisy.shot_noise_rate_hz, noisy.refractory_period_s) == (5, 0)
+    assert (clean.sigma_thres, clean.refractory_period_s, clean.leak_rate_hz) == (0.02, 0, 0)
+    assert PRESETS["paper"] == DVSParams()
 
 
 def test_params_load_no_compiler():

@@ -101,7 +101,8 @@ def emit_in_slots(
     if silenced:
         silence = np.float32(refractory_period_s)
         # as many slots as lie within the silence whatever float32 does to their times
-        jump += max(np.int64((refractory_period_s - now_s * 2.0**-21) / step), 0)
+        surely: Any = np.int64((refractory_period_s - now_s * 2.0**-21) / step)
+        jump += max(surely, 0)
 
     # counted first, so that each event can be written at its place in the order of slots
     starts = np.zeros(n_slots + 1, np.int64)

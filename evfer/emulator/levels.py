@@ -36,7 +36,7 @@ _STEPS = 256  # bins a log unit; the brightest levels, the closest, lie a little
 _EDGES = np.arange(int(LOG_OF_LEVEL[-1] * _STEPS) + 2) / _STEPS
 # how many levels lie below each bin for sure, whatever float32 rounds
 _LEVELS_BELOW = np.searchsorted(LOG_OF_LEVEL, _EDGES - 1e-5).astype(np.int32)
-_LOG_OF_LEVEL = np.append(LOG_OF_LEVEL, np.float32([np.inf, np.inf]))
+_LOG_OF_LEVEL = np.append(LOG_OF_LEVEL, np.full(2, np.inf, np.float32))
 
 
 @numba.njit(types.int64(_F32), cache=True, error_model="numpy", inline="always")

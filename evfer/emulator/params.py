@@ -80,7 +80,10 @@ class DVSParams:
             value = getattr(self, field.name)
             if hints[field.name] is float:
                 _check_number(field.name, value)
-            elif hints[field.name] is not bool and value not in get_args(hints[field.name]):
+            elif hints[field.name] is bool:
+                if not isinstance(value, bool):
+                    raise ConfigError(f"{field.name} = {value!r}", expected="true or false")
+            elif value not in get_args(hints[field.name]):
                 raise UnknownNameError(field.name, str(value), get_args(hints[field.name]))
         if self.photoreceptor_noise and not (self.cutoff_hz > 0 and self.shot_noise_rate_hz > 0):
             raise ConfigError(
