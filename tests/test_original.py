@@ -210,6 +210,18 @@ def test_photoreceptor_noise(v2e, textured):
     camera.run(frames[:2], [0.5, 0.5])
 
 
+def test_each_emulator_has_its_own_strength_of_photoreceptor_noise(v2e, monkeypatch):
+    from v2ecore.emulator_utils import compute_photoreceptor_noise_voltage as kept
+
+    # as someone else's run in this process would leave it
+    monkeypatch.setattr(kept, "last_sample_rate", 2000.0)
+    monkeypatch.setattr(kept, "last_vn", 0.0)
+    frames, times = np.full((200, 40, 40), 20, np.uint8), np.arange(200) / 2000
+    loud, quiet = create(NOISE), create(dataclasses.replace(NOISE, shot_noise_rate_hz=0.1))
+    assert len(loud.run(frames, times)) > max(20 * len(quiet.run(frames, times)), 20)
+    assert (kept.last_sample_rate, kept.last_vn) == (2000.0, 0.0)
+
+
 def test_refusals_name_the_frame_and_leave_all_as_it_was(v2e, textured):
     frames, times = textured
     camera = create(PAPER, seed=1)

@@ -85,25 +85,19 @@ def load_config(recipe: str, overrides: Mapping[str, Any] | None = None) -> Conv
             expected="a recipe for evfer convert, without [train]",
             hint="evfer list names both",
         )
-    over = dict(overrides or {})
-    if _names_preset(over):
-        values = {**values, "emulator": {}}
-    merged = config.merge(_expand_preset(values), _expand_preset(over))
+    merged = config.merge(_expand_preset(values), _expand_preset(overrides or {}))
     return config.build(ConversionConfig, merged)
 
 
-def _names_preset(values: Mapping[str, Any]) -> bool:
-    emulator = values.get("emulator")
-    return isinstance(emulator, Mapping) and "preset" in emulator
-
-
 def _expand_preset(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    if not _names_preset(values):
+    section = values.get("emulator")
+    if not isinstance(section, Mapping) or "preset" not in section:
         return values
-    own = dict(values["emulator"])
+    own = dict(section)
     name = str(own.pop("preset"))
     if name not in PRESETS:
         raise UnknownNameError("emulator preset", name, PRESETS)
+    # every setting of the preset, so that it covers whatever lies below
     return {**values, "emulator": {**config.to_dict(PRESETS[name]), **own}}
 
 
