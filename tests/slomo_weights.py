@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 SHAPES = json.loads((Path(__file__).parent / "golden" / "slomo" / "shapes.json").read_text())
-FLOW, MENDING = SHAPES
+FLOW, _ = SHAPES
 
 
 def draw(seed: int, flow: float) -> dict[str, dict[str, np.ndarray]]:
@@ -52,3 +52,13 @@ def save(networks: Mapping[str, Mapping[str, np.ndarray]], path: Path, **others:
     }
     torch.save({**states, **others}, path)
     return path
+
+
+def zeros() -> dict[str, dict[str, object]]:
+    """Give weights of one zero each, seen as many: small when saved."""
+    import torch
+
+    return {
+        name: {key: torch.zeros(1).expand(shape) for key, shape in shapes.items()}
+        for name, shapes in SHAPES.items()
+    }

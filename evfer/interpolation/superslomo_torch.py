@@ -61,7 +61,13 @@ class SuperSloMo:
     def __init__(self, params: InterpolationParams, n_frames: int) -> None:
         self.device = _find_device(params.device)
         networks = load_networks(find_weights(params.weights))
-        self.flow_network, self.mending_network = (network.to(self.device) for network in networks)
+        # planes last are faster, but round otherwise than v2e does
+        layout = torch.contiguous_format if params.compat == "v2e" else torch.channels_last
+        self.flow_network, self.mending_network = (
+            # torch's own types do not know this argument
+            network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+            for network in networks
+        )
         self.chooser = StepChooser(params.max_factor)
         self.shares_factor = params.compat == "v2e"
         self.pictures: _Pictures
