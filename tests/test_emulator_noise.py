@@ -61,7 +61,7 @@ def test_noise_rates_equal_v2e(case):
     ):
         gaps = np.diff(on["t"])[same & (on["y"][1:] == band)]
         assert within(gaps.mean(), spread * np.sqrt(2 / PIXELS), mean, 0.0), band
-        assert gaps.std() == pytest.approx(spread, rel=0.1), band
+        assert gaps.std() == pytest.approx(spread, rel=0.2), band
 
 
 def test_there_are_four_noise_files():
