@@ -170,25 +170,30 @@ class DVSEmulator:
             self._levels = _Levels(self._pixels, frame)
 
     def _watch(self, block: NDArray[Any], times_s: NDArray[np.float64]) -> Events:
+        pixels = self._started()
         if block.dtype != np.uint8 and self._levels is not None:
-            self._levels.hand_over(self._started())
+            self._levels.hand_over(pixels)
             self._levels = None
         at_once = len(block) if block.dtype == np.uint8 else _FLOAT_FRAMES_AT_ONCE
         watch = self._watch_signals if self._levels is None else self._watch_levels
+        n_frames, n_done, n_made = len(times_s), 0, 0
         # as bytes, since numpy copies structured arrays field by field
         made = np.empty(0, np.uint8)
-        while len(times_s):
-            written, done = watch(
-                block[:at_once].reshape(-1, self._started().noise.size), times_s[:at_once]
-            )
-            before = made.size
-            # grows in place, where joining pieces would touch twice the memory
-            made.resize(before + written * RAW_DTYPE.itemsize, refcheck=False)
-            made[before:] = self._events[:written].view(np.uint8)
+        while n_done < n_frames:
+            rows = slice(n_done, n_done + at_once)
+            written, done = watch(block[rows].reshape(-1, pixels.noise.size), times_s[rows])
+            n_done += done
+            piece = self._events[:written].view(np.uint8)
+            if n_made + piece.size > made.size:
+                # for all, at the rate so far; what stays empty is never touched
+                room = (n_made + piece.size) * n_frames // n_done
+                earlier, made = made, np.empty(room + room // 4 * (n_done < n_frames), np.uint8)
+                made[:n_made] = earlier[:n_made]
+            made[n_made : n_made + piece.size] = piece
+            n_made += piece.size
             self._frames_seen += done
-            self._last_s = self._previous_s = float(times_s[done - 1])
-            block, times_s = block[done:], times_s[done:]
-        return made.view(RAW_DTYPE)
+            self._last_s = self._previous_s = float(times_s[n_done - 1])
+        return made[:n_made].view(RAW_DTYPE)
 
     def _watch_levels(self, block: NDArray[Any], times_s: NDArray[np.float64]) -> tuple[int, int]:
         # numba takes long to load, and reading a recipe needs DVSParams only
