@@ -29,7 +29,7 @@ from evfer.emulator.emission import (
 from evfer.emulator.pixel import collect, crosses, slot_time, whole_thresholds
 from evfer.emulator.response import LOG_OF_LEVEL, SPEED_OF_LEVEL
 from evfer.emulator.state import Pixels, Signal
-from evfer.emulator.words import fill_words, normal, uniform
+from evfer.emulator.words import fill_normals, fill_words, uniform
 
 __all__ = ["watch_signals"]
 
@@ -88,30 +88,30 @@ def _respond(levels: Any, logs: Any, speeds: Any, lags: bool, share: float, pixe
             response[i] = (1.0 - part) * response[i] + part * np.float64(logs[i])
 
 
-@numba.njit(types.void(_WORDS, types.float64, _F32S), cache=True, error_model="numpy")
-def _draw_normals(words: Any, spread: float, drawn: Any) -> None:
-    scale = np.float32(spread)
-    for i in range(drawn.size):
-        drawn[i] = scale * normal(words[i])
-
-
 @numba.njit(
     [
-        types.void(_F32S, types.float64, types.boolean, types.boolean, _FLAGS, each)
+        types.void(_F32S, types.float64, types.float64, types.boolean, types.boolean, _FLAGS, each)
         for each in _EACH_WIDTH
     ],
     cache=True,
     error_model="numpy",
 )
 def _leak_and_compare(
-    jitter: Any, step_s: float, leaks: bool, trembles: bool, flags: Any, pixels: Any
+    normals: Any,
+    jitter: float,
+    step_s: float,
+    leaks: bool,
+    trembles: bool,
+    flags: Any,
+    pixels: Any,
 ) -> None:
     """Let the memories sink, and flag the pixels that have reached a threshold."""
-    step, response, memory = np.float32(step_s), pixels.response, pixels.log_memory
+    step, spread = np.float32(step_s), np.float32(jitter)
+    response, memory = pixels.response, pixels.log_memory
     for i in range(memory.size):
         remembered = memory[i]
         if leaks:
-            rate = pixels.leak_hz[i] * (np.float32(1) - jitter[i])
+            rate = pixels.leak_hz[i] * (np.float32(1) - spread * normals[i])
             remembered -= step * rate * pixels.pos_thres[i]
             memory[i] = remembered
         seen = response[i] + pixels.noise[i] if trembles else response[i]
@@ -119,25 +119,33 @@ def _leak_and_compare(
 
 
 @numba.njit(
-    [types.int64(_WORDS, types.float64, _FLAGS, _PLACES, each) for each in _EACH_WIDTH],
+    [
+        types.int64(_WORDS, types.float64, _FLAGS, types.int64, _PLACES, each)
+        for each in _EACH_WIDTH
+    ],
     cache=True,
     error_model="numpy",
 )
-def _find_shots(words: Any, chance: float, flags: Any, places: Any, pixels: Any) -> Any:
+def _find_shots(
+    words: Any, chance: float, flags: Any, polarity: int, places: Any, pixels: Any
+) -> Any:
     """List the pixels that would make shot noise at black, where it is strongest."""
     most, more = np.float32(chance), np.float32(2.0**-20)
-    for i in range(pixels.noise.size):
-        drawn = uniform(words[i])
-        off = drawn <= most * pixels.neg_ratio[i] + more
-        flags[i] = off | (drawn >= np.float32(1) - most * pixels.pos_ratio[i] - more)
+    if polarity > 0:
+        for i in range(pixels.noise.size):
+            least = np.float32(1) - most * pixels.pos_ratio[i] - more
+            flags[i] = uniform(words[i]) >= least
+    else:
+        for i in range(pixels.noise.size):
+            flags[i] = uniform(words[i]) <= most * pixels.neg_ratio[i] + more
     return collect(flags, places)
 
 
 @numba.njit(
     [
         types.int64(
-            EVENTS, types.int64, types.int64, _PLACES, _WORDS, _LEVELS, _SPEEDS, types.float64,
-            types.float64, types.float64, types.boolean, types.int64, each,
+            EVENTS, types.int64, types.int64, types.int64, _PLACES, _WORDS, _LEVELS, _SPEEDS,
+            types.float64, types.float64, types.float64, types.boolean, types.int64, each,
         )
         for each in _EACH_WIDTH
     ],
@@ -147,7 +155,8 @@ def _find_shots(words: Any, chance: float, flags: Any, places: Any, pixels: Any)
 def _emit_shots(
     events: Any,
     written: int,
-    n_shots: int,
+    polarity: int,
+    n_found: int,
     places: Any,
     words: Any,
     levels: Any,
@@ -159,32 +168,22 @@ def _emit_shots(
     width: int,
     pixels: Any,
 ) -> int:
-    """Write shot noise events, at `from_s` or spread from there, and reset their pixels.
-
-    The pixels are gone through twice, for ON and then for OFF, as v2e does.
-    """
-    for polarity in (1, -1):
-        for k in range(n_shots):
-            i = places[k]
-            speed = SPEED_OF_LEVEL[levels[i]] if levels.size else speeds[i]
-            ratio = pixels.pos_ratio[i] if polarity > 0 else pixels.neg_ratio[i]
-            share = chance * (_BRIGHT_LESS_DARK * speed + 1.0) * ratio
-            drawn = np.float64(uniform(words[i]))
-            inside = drawn > 1.0 - share if polarity > 0 else drawn < share
-            if not inside:
-                continue
+    """Write shot noise events, at `from_s` or spread from there, and reset their pixels."""
+    for k in range(n_found):
+        i = places[k]
+        speed = SPEED_OF_LEVEL[levels[i]] if levels.size else speeds[i]
+        ratio = pixels.pos_ratio[i] if polarity > 0 else pixels.neg_ratio[i]
+        share = chance * (_BRIGHT_LESS_DARK * speed + 1.0) * ratio
+        drawn = np.float64(uniform(words[i]))
+        if not (drawn > 1.0 - share if polarity > 0 else drawn < share):
+            continue
+        time = from_s
+        if spread:
             # how far a draw lies within its share is as even as the draw itself
-            part = (1.0 - drawn) / share if polarity > 0 else drawn / share
-            put(
-                events,
-                written,
-                from_s + part * duration_s if spread else from_s,
-                i,
-                width,
-                polarity,
-            )
-            written += 1
-            pixels.log_memory[i] = pixels.response[i]
+            time += (1.0 - drawn if polarity > 0 else drawn) / share * duration_s
+        put(events, written, time, i, width, polarity)
+        written += 1
+        pixels.log_memory[i] = pixels.response[i]
     return written
 
 
@@ -243,10 +242,10 @@ def watch_signals(
     shoots = signal.shot_noise_rate_hz > 0 and not trembles
     flags = np.zeros((n_pixels + 63) // 64 * 64, np.uint8)
     words = np.empty((n_pixels + 3) // 4 * 4, np.uint32)
-    jitter = np.zeros(n_pixels, np.float32)
-    fresh = np.empty(n_pixels, np.float32)
+    normals = np.zeros(words.size, np.float32)
     places = np.empty(n_pixels, np.int32)
-    shots = np.empty(n_pixels, np.int32)
+    shots_on = np.empty(n_pixels, np.int32)
+    shots_off = np.empty(n_pixels, np.int32)
     counts = np.empty(n_pixels, np.int32)
     kept = np.empty(n_pixels, np.int32)
     starts = np.empty_like(response)
@@ -264,14 +263,16 @@ def watch_signals(
         _respond(levels[frame], logs[frame], speeds[frame], lags, share, pixels)
         if trembles:
             fill_words(key, _PHOTORECEPTOR, number + frame, words)
-            _draw_normals(words, noise_levels[frame], fresh)
+            fill_normals(words, normals)
             part, rest = np.float32(min(share, 1.0)), np.float32(1.0 - min(share, 1.0))
+            level = np.float32(noise_levels[frame])
             for i in range(n_pixels):
-                noise[i] = rest * noise[i] + part * fresh[i]
+                noise[i] = rest * noise[i] + part * (level * normals[i])
         if signal.leaks and signal.leak_jitter_fraction > 0:
             fill_words(key, _LEAK, number + frame, words)
-            _draw_normals(words, signal.leak_jitter_fraction, jitter)
-        _leak_and_compare(jitter, step_s, signal.leaks, trembles, flags, pixels)
+            fill_normals(words, normals)
+        jitter = signal.leak_jitter_fraction
+        _leak_and_compare(normals, jitter, step_s, signal.leaks, trembles, flags, pixels)
 
         n_active = collect(flags, places)
         n_slots, room = 0, 0
@@ -286,12 +287,13 @@ def watch_signals(
                 sign = np.float32(1) if count > 0 else np.float32(-1)
                 before[j], after[j] = sign * starts[i], sign * difference
                 thresholds[j] = pixels.pos_count[i] if count > 0 else pixels.neg_count[i]
-        n_shots = 0
+        n_on, n_off = 0, 0
         chance = signal.shot_noise_rate_hz / 2.0 * step_s
         if shoots:
             fill_words(key, _SHOT, number + frame, words)
-            n_shots = _find_shots(words, chance, flags, shots, pixels)
-            room += 2 * n_shots
+            n_on = _find_shots(words, chance, flags, 1, shots_on, pixels)
+            n_off = _find_shots(words, chance, flags, -1, shots_off, pixels)
+            room += n_on + n_off
         events = room_for(events, written, room)
         new = written
         if at_crossings:
@@ -312,11 +314,13 @@ def watch_signals(
         if shoots:
             n_slots = max(n_slots, 1)
             first, last = np.float32(previous_s + step_s / n_slots), np.float32(now_s)
-            at_s = np.float64(slot_time(first, last, n_slots - 1, n_slots))
-            written = _emit_shots(
-                events, written, n_shots, shots, words, levels[frame], speeds[frame], chance,
-                previous_s if at_crossings else at_s, step_s, at_crossings, signal.width, pixels,
-            )  # fmt: skip
+            last_slot_s = np.float64(slot_time(first, last, n_slots - 1, n_slots))
+            from_s = previous_s if at_crossings else last_slot_s
+            for polarity, n_found, found in ((1, n_on, shots_on), (-1, n_off, shots_off)):
+                written = _emit_shots(
+                    events, written, polarity, n_found, found, words, levels[frame],
+                    speeds[frame], chance, from_s, step_s, at_crossings, signal.width, pixels,
+                )  # fmt: skip
         if at_crossings:
             sort_by_time(events, new, written, previous_s, now_s)
         previous_s = now_s
