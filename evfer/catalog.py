@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from evfer import config, index, plugins
-from evfer.errors import EvferError
+from evfer.emulator import PRESETS
+from evfer.errors import EvferError, MissingExtra
 from evfer.folds import ALIASES, PROTOCOLS
-from evfer.interpolation import METHODS
+from evfer.interpolation import METHODS, InterpolationParams, require_method
+from evfer.interpolation.params import Method
 
 __all__ = ["Item", "Section", "catalog"]
 
@@ -19,6 +21,13 @@ _PROTOCOL_WORDS = {
     "loso": "one subject a fold",
     "kfold": "the clips cut into k parts; subjects are shared",
     "published": "the recipe of the published fold files; parts overlap, subjects are shared",
+}
+
+
+_PRESET_WORDS = {
+    "paper": "the published benchmark's pixels; the default",
+    "clean": "v2e's --dvs_params clean: no noise, no refractory period",
+    "noisy": "v2e's --dvs_params noisy: low-pass, leak and shot noise",
 }
 
 
@@ -61,7 +70,12 @@ def catalog(data: Path) -> tuple[Section, ...]:
         Section(
             "Interpolation",
             "--set interpolation.method=",
-            tuple(Item(name, text) for name, text in METHODS.items()),
+            tuple(Item(name, text, _method_state(name)) for name, text in METHODS.items()),
+        ),
+        Section(
+            "Event cameras",
+            "--set emulator.preset=",
+            tuple(Item(name, _PRESET_WORDS[name]) for name in PRESETS),
         ),
         Section(
             "Augmentations",
@@ -98,6 +112,14 @@ def _plugin_items(group: str) -> list[Item]:
         origin = "" if plugin.origin == "evfer" else f" (from {plugin.origin})"
         items.append(Item(plugin.name, about + origin, state))
     return items
+
+
+def _method_state(name: str) -> str:
+    try:
+        require_method(InterpolationParams(method=cast(Method, name)))
+        return "ready"
+    except EvferError as error:
+        return "needs its weights" if isinstance(error, MissingExtra) else f"broken: {error.found}"
 
 
 def _recipe(name: str) -> Mapping[str, Any]:

