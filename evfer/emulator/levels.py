@@ -32,11 +32,11 @@ _CONSTANTS = types.Array(types.float32, 1, "C", readonly=True)
 _STATE = types.float32[::1]
 _F32 = types.float32
 
-_STEPS = 256  # bins a log unit; the brightest levels, the closest, lie a little further apart
+_STEPS = 300  # bins a log unit, each narrower than the step between the two brightest levels
 _EDGES = np.arange(int(LOG_OF_LEVEL[-1] * _STEPS) + 2) / _STEPS
-# how many levels lie below each bin for sure, whatever float32 rounds
+# how many levels lie below each bin for sure, whatever float32 rounds: all, or all but one
 _LEVELS_BELOW = np.searchsorted(LOG_OF_LEVEL, _EDGES - 1e-5).astype(np.int32)
-_LOG_OF_LEVEL = np.append(LOG_OF_LEVEL, np.full(2, np.inf, np.float32))
+_LOG_OF_LEVEL = np.append(LOG_OF_LEVEL, np.float32(np.inf)).astype(np.float32)
 
 
 @numba.njit(types.int64(_F32), cache=True, error_model="numpy", inline="always")
@@ -47,18 +47,16 @@ def _levels_below(log: Any) -> Any:
 
 @numba.njit(types.uint8(_F32, _F32), cache=True, error_model="numpy")
 def _lowest(memory: Any, neg_thres: Any) -> Any:
-    """Count the levels that make an OFF event: at most two more than are sure to."""
+    """Count the levels that make an OFF event: one more than are sure to, or none."""
     sure = _levels_below(memory - neg_thres)
-    one = np.int64(memory - _LOG_OF_LEVEL[sure] >= neg_thres)
-    return np.uint8(sure + one + np.int64(memory - _LOG_OF_LEVEL[sure + 1] >= neg_thres))
+    return np.uint8(sure + np.int64(memory - _LOG_OF_LEVEL[sure] >= neg_thres))
 
 
 @numba.njit(types.uint8(_F32, _F32), cache=True, error_model="numpy")
 def _highest(memory: Any, pos_thres: Any) -> Any:
     """Count the levels that make no ON event; the last of them is the highest."""
     sure = _levels_below(memory + pos_thres)
-    one = np.int64(_LOG_OF_LEVEL[sure] - memory < pos_thres)
-    return np.uint8(sure + one + np.int64(_LOG_OF_LEVEL[sure + 1] - memory < pos_thres) - 1)
+    return np.uint8(sure + np.int64(_LOG_OF_LEVEL[sure] - memory < pos_thres) - 1)
 
 
 @numba.njit(
@@ -69,7 +67,8 @@ def quiet_levels(
 ) -> None:
     """Find the levels between which each pixel stays quiet.
 
-    Memory lies between the logs of levels 0 and 255, so there always are such levels.
+    Memory lies between the logs of levels 0 and 255, so both bounds are bytes. Where thresholds
+    are finer than levels there may be no quiet level; the lowest is then above the highest.
 
     Args:
         pos_thres: ON threshold, log units, shape (pixels,).
