@@ -17,7 +17,7 @@ from evfer.datasets.demo import DemoHeads
 from evfer.datasets.folder import Folder
 from evfer.emulator import DVSEmulator
 from evfer.errors import ConfigError, OutputError, SourceError
-from evfer.events import from_raw
+from evfer.events import canonical_order, from_raw
 from evfer.interpolation import interpolate_pairs
 from evfer.verification import verify
 
@@ -101,7 +101,9 @@ def test_clips_stream_pair_by_pair(tmp_path, monkeypatch, method, times):
     seed = (0, int.from_bytes(hashlib.sha256(b"demo/S001/001").digest()[:8], "little"))
     frames, when = (np.concatenate(parts) for parts in zip(*made, strict=True))
     expected = from_raw(DVSEmulator(settings.emulator, seed).run(frames, when))
-    np.testing.assert_array_equal(store.read(tmp_path / "S001" / "001.h5").events, expected)
+    # two instants within a microsecond become one, whose events stand row by row
+    found = store.read(tmp_path / "S001" / "001.h5").events
+    np.testing.assert_array_equal(found, expected[canonical_order(expected)])
 
 
 def test_only_what_is_missing_or_stale_is_done(converted, tmp_path):

@@ -255,7 +255,7 @@ def test_a_recording_is_the_same_from_both(v2e, tmp_path):
     files = {}
     for backend in ("evfer", "v2e"):
         recipe = {"interpolation": {"method": "none"}, "seed": 9}
-        emulator = {"pattern": "v2e", "backend": backend}
+        emulator = {"pattern": "v2e", "backend": backend, "timing": "slot"}
         settings = convert.load_config("default", {**recipe, "emulator": emulator})
         summary = convert.convert(demo, None, tmp_path / backend, settings, limit=1)
         (entry,) = index.read_index(summary.folder)

@@ -27,7 +27,16 @@ def write(folder, text):
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be_chosen(name):
     overrides = config.parse_overrides([f"emulator.preset={name}"])
-    assert load_config("default", overrides).emulator == PRESETS[name]
+    timing = load_config("default").emulator.timing
+    expected = dataclasses.replace(PRESETS[name], timing=timing)
+    assert load_config("default", overrides).emulator == expected
+
+
+def test_v2es_back_end_brings_its_timing():
+    settings = load_config("default", {"emulator": {"backend": "v2e"}})
+    assert settings.emulator == DVSParams(backend="v2e", timing="slot")
+    with pytest.raises(ConfigError, match='timing "slot", which is all that v2e has'):
+        load_config("default", {"emulator": {"backend": "v2e", "timing": "crossing"}})
 
 
 def test_a_recipes_own_values_lie_over_its_preset(tmp_path):
@@ -63,7 +72,10 @@ def test_the_record_holds_what_a_preset_stands_for(tmp_path):
     demo = DemoHeads(people=1, repetitions=1, frames=10)
     folder = convert.convert(demo, None, tmp_path, settings, limit=1).folder
     record = config.read_toml(folder / "conversion.toml")
-    assert record["recipe"]["emulator"] == config.to_dict(PRESETS["noisy"])
+    assert record["recipe"]["emulator"] == {
+        **config.to_dict(PRESETS["noisy"]),
+        "timing": "crossing",
+    }
     # the demo heads move little: most of these events are noise
     (entry,) = index.read_index(folder)
     assert entry.n_events > 200 * 200 * 5 / 4 * 0.3 * 0.9

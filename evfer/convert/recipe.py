@@ -71,8 +71,9 @@ class ConversionConfig:
 def load_config(recipe: str, overrides: Mapping[str, Any] | None = None) -> ConversionConfig:
     """Read a conversion recipe, shipped or of one's own, and lay overrides over it.
 
-    `emulator.preset` names settings of the emulator to start from. In a recipe they lie under the
-    recipe's own; in the overrides they take the place of the recipe's whole section.
+    `emulator.preset` names what the pixels are like. In a recipe that lies under the recipe's
+    own settings; in the overrides it takes the place of all that the recipe says of pixels, but
+    not of its timing, pattern or back end. `emulator.backend = "v2e"` brings v2e's timing.
 
     Raises:
         ConfigError: for an unknown recipe or key, or a value that cannot be used.
@@ -85,20 +86,27 @@ def load_config(recipe: str, overrides: Mapping[str, Any] | None = None) -> Conv
             expected="a recipe for evfer convert, without [train]",
             hint="evfer list names both",
         )
-    merged = config.merge(_expand_preset(values), _expand_preset(overrides or {}))
+    merged = config.merge(_expand_emulator(values), _expand_emulator(overrides or {}))
     return config.build(ConversionConfig, merged)
 
 
-def _expand_preset(values: Mapping[str, Any]) -> Mapping[str, Any]:
+def _expand_emulator(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Put settings in the place of a name for several of them."""
     section = values.get("emulator")
-    if not isinstance(section, Mapping) or "preset" not in section:
+    if not isinstance(section, Mapping):
         return values
-    own = dict(section)
-    name = str(own.pop("preset"))
-    if name not in PRESETS:
-        raise UnknownNameError("emulator preset", name, PRESETS)
-    # every setting of the preset, so that it covers whatever lies below
-    return {**values, "emulator": {**config.to_dict(PRESETS[name]), **own}}
+    own, implied = dict(section), {}
+    if "preset" in own:
+        name = str(own.pop("preset"))
+        if name not in PRESETS:
+            raise UnknownNameError("emulator preset", name, PRESETS)
+        # every setting of a pixel, so that it covers whatever lies below
+        implied = config.to_dict(PRESETS[name])
+        for apart in ("timing", "pattern", "backend"):
+            del implied[apart]
+    if own.get("backend") == "v2e":
+        implied["timing"] = "slot"
+    return {**values, "emulator": {**implied, **own}}
 
 
 def open_dataset(name: str, settings: ConversionConfig) -> Dataset:

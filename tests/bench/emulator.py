@@ -4,7 +4,8 @@
 
 PATH is a checkout of https://github.com/SensorsINI/v2e. evfer is timed as users call it, one
 `run` for the clip; v2e call by call, as its own program does it. Both leave out construction and
-the first frame, in which the thresholds are drawn. Prints Markdown tables. Not a test: it never fails on a figure.
+the first frame, in which the thresholds are drawn. Prints Markdown tables. Not a test: it never
+fails on a figure.
 """
 
 from __future__ import annotations
