@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from evfer import config, index, plugins
+from evfer.datasets import cards
 from evfer.emulator import PRESETS
 from evfer.errors import EvferError, MissingExtra
 from evfer.folds import ALIASES, PROTOCOLS
@@ -90,15 +91,11 @@ def _datasets(data: Path) -> list[Item]:
     converted = set(index.list_sets(data))
     items = []
     for item in _plugin_items("evfer.datasets"):
-        try:
-            card = config.read_toml(config.find_shipped("manifests", item.name))
-        except EvferError:
-            card = {}
-        state = item.state
-        if card.get("set") in converted:
-            entries = index.read_index(index.set_folder(data, str(card["set"])))
+        card, state = cards.find(item.name), item.state
+        if card and card.set in converted:
+            entries = index.read_index(index.set_folder(data, card.set))
             state = f"converted, {len(entries)} clips"
-        items.append(Item(item.name, str(card.get("about", item.about)), state))
+        items.append(Item(item.name, card.about if card else item.about, state))
     return items
 
 

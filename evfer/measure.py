@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from evfer import config, folds, index, transforms
+from evfer import folds, index, transforms
 from evfer.bench import BenchConfig, BenchEvent, Row, bench, load_config
+from evfer.datasets import cards
 from evfer.errors import ConfigError, SourceError, UnknownNameError
 from evfer.folds import FoldPlan
 from evfer.models import create
@@ -90,8 +91,8 @@ def prepare(
         entries = index.read_index(folder)
         plan = _plan(folder, entries, protocol, n_folds, seed)
         # a card's short recipe is not the published protocol, so that takes the network's own
-        card = None if protocol in _PUBLISHED else _card_recipe(folder.name)
-        chosen = recipe or card or default_recipe(model)
+        card = None if protocol in _PUBLISHED else cards.find_by_set(folder.name)
+        chosen = recipe or (card.recipe if card else "") or default_recipe(model)
         kind = protocol or plan.protocol
         settings = load_config(chosen, model, kind, overrides, augment)
         if protocol in _PUBLISHED and not has_protocol(chosen, protocol):
@@ -177,12 +178,3 @@ def _plan(
             hint="Leave --folds away, or choose a --protocol",
         )
     return folds.build(entries, plan.protocol, n_folds, plan.seed)
-
-
-def _card_recipe(set_name: str) -> str | None:
-    """Give the recipe that a set's card names, if it has one."""
-    for name in config.list_shipped("manifests"):
-        card = config.read_toml(config.find_shipped("manifests", name))
-        if card.get("set") == set_name:
-            return card.get("recipe")
-    return None

@@ -21,7 +21,7 @@ from typing import Any
 from evfer.errors import ConfigError, UnknownNameError
 from evfer.files import sha256_file
 
-__all__ = ["BUILTIN", "Plugin", "available", "load", "names", "source_digest"]
+__all__ = ["BUILTIN", "Plugin", "available", "canonical", "load", "names", "source_digest"]
 
 BUILTIN: dict[str, dict[str, str]] = {
     "evfer.datasets": {
@@ -33,6 +33,11 @@ BUILTIN: dict[str, dict[str, str]] = {
         "spiking-fer": "evfer.models.sew_resnet:spiking_fer",
     },
 }
+
+_ALIASES = {
+    "evfer.datasets": {"ckplus": "ck+", "ck": "ck+", "oulu-casia": "casia", "oulu": "casia"},
+}
+"""Other names that people write; `canonical` gives the one that files are named after."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,12 @@ def names(group: str) -> list[str]:
     return [plugin.name for plugin in available(group)]
 
 
+def canonical(group: str, name: str) -> str:
+    """Give the name that an alias stands for, or the name itself, in any case of its letters."""
+    plain = name.casefold()
+    return _ALIASES.get(group, {}).get(plain, plain if plain in BUILTIN[group] else name)
+
+
 def load(group: str, name: str) -> Any:
     """Import the object that a name stands for.
 
@@ -87,6 +98,7 @@ def load(group: str, name: str) -> Any:
         ConfigError: if the object cannot be imported; the message says why.
     """
     kind = group.removeprefix("evfer.").removesuffix("s").replace("dataset", "data set")
+    name = canonical(group, name)
     if ":" in name:
         target = name
     else:

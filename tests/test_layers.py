@@ -12,15 +12,15 @@ PACKAGE = Path(__file__).parent.parent / "evfer"
 LAYERS = [
     {"errors"},
     {"events", "config", "files", "plugins", "provenance", "region"},
-    {"store", "video", "index", "workers"},
+    {"store", "video", "index", "workers", "formats"},
     {"faces", "heads", "interpolation", "emulator", "frames", "transforms", "pictures"},
     {"datasets", "folds", "models", "metrics", "recipe", "holdout"},
-    {"convert", "loading", "ferdvs", "verification"},
+    {"convert", "check", "loading", "ferdvs", "verification"},
     {"training"},
     {"bench"},
     {"measure"},
     {"report", "view", "demo", "catalog", "doctor", "inspection"},
-    {"cli"},
+    {"cli", "testing"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 APART = LAYERS[3]

@@ -22,6 +22,7 @@ from evfer import folds, models, plugins, provenance
 from evfer.bench.fold import FoldJob, load_weights
 from evfer.bench.pool import run_jobs
 from evfer.bench.rows import Row, append_row, forget, open_rows, row_key
+from evfer.datasets import cards
 from evfer.errors import ConfigError, RecordingError
 from evfer.files import make_folder, write_text
 from evfer.folds import FoldPlan
@@ -219,11 +220,8 @@ def _choose(plan: FoldPlan, only_folds: Sequence[int] | None) -> list[int]:
 
 def _dataset_name(set_name: str) -> str:
     """Give the short name of a set: that of its card, or its own without the ending."""
-    for name in configuration.list_shipped("manifests"):
-        card = configuration.read_toml(configuration.find_shipped("manifests", name))
-        if card.get("set") == set_name:
-            return name
-    return set_name.removesuffix("DVS").casefold()
+    card = cards.find_by_set(set_name)
+    return card.name if card else set_name.removesuffix("DVS").casefold()
 
 
 def _describe_run(jobs: Sequence[FoldJob], command: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from evfer.errors import EvferError, SourceError
 from evfer.video import FrameSource
@@ -14,6 +14,7 @@ __all__ = [
     "LABEL_CODES",
     "Clip",
     "Dataset",
+    "SkipKind",
     "Skipped",
     "Survey",
     "expression",
@@ -67,20 +68,35 @@ class Clip:
         return f"{self.subject}/{self.sequence:03d}"
 
 
+SkipKind = Literal["unlabelled", "unreadable", "doubled", "deselected", "odd"]
+"""Why something is no clip: without a label, damaged, there twice, of a part that was not asked
+for, or something else."""
+
+
 @dataclass(frozen=True)
 class Skipped:
     """Something in the source that is no clip, and why."""
 
     path: str
     reason: str
+    kind: SkipKind = "odd"
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a source holds: clips, and what was passed over."""
+    """What a source holds: clips, and what was passed over.
+
+    Args:
+        clips: the clips, sorted by subject and sequence.
+        skipped: what is no clip, and why.
+        warnings: what looks wrong without costing a clip, in sentences.
+        layout: which layout was recognised, and where; for the reader of a table.
+    """
 
     clips: tuple[Clip, ...]
     skipped: tuple[Skipped, ...] = ()
+    warnings: tuple[str, ...] = ()
+    layout: str = ""
 
 
 @runtime_checkable
