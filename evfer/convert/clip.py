@@ -21,6 +21,7 @@ from evfer.faces import FaceClip, align
 from evfer.files import sha256_file
 from evfer.index import IndexEntry
 from evfer.interpolation import interpolate_pairs
+from evfer.video import FrameSource
 
 __all__ = [
     "aligned_clip",
@@ -46,7 +47,8 @@ def convert_clip(
         OutputError: if the recording cannot be written.
     """
     source_sha256 = dataset.source_digest(clip, source)
-    aligned, times_s = aligned_clip(dataset, clip, source, settings)
+    frames = dataset.open(clip, source)
+    aligned, times_s = _align_frames(frames, clip, settings)
     camera = create(settings.emulator, _seed(settings, dataset.name, clip))
     # pair by pair, since the frames between can be a hundred times those of the clip
     pieces = [
@@ -69,6 +71,7 @@ def convert_clip(
         "source_sha256": source_sha256,
         "source_frames": len(times_s),
         "source_fps": fps,
+        **_remarks(frames),
         "faces": config.canonical_json(config.to_dict(aligned.report)),
         "generator": "evfer",
         "generator_version": evfer.__version__,
@@ -96,7 +99,12 @@ def aligned_clip(
         VideoError: if its frames cannot be read, or are fewer than two.
         FaceError: if no face can be followed.
     """
-    frames = dataset.open(clip, source)
+    return _align_frames(dataset.open(clip, source), clip, settings)
+
+
+def _align_frames(
+    frames: FrameSource, clip: Clip, settings: ConversionConfig
+) -> tuple[FaceClip, NDArray[np.float64]]:
     times_s = np.asarray(frames.times_s, np.float64)
     if len(times_s) < 2:
         raise VideoError(
@@ -193,6 +201,12 @@ def _entry(path: Path, clip: Clip, found: Mapping[str, Any]) -> IndexEntry:
         yaw_last=report["yaw_last"],
         outside=report["outside"],
     )
+
+
+def _remarks(frames: FrameSource) -> dict[str, str]:
+    """Name what a source chose on opening, such as a rotation, as attributes."""
+    remarks: Mapping[str, str] = getattr(frames, "remarks", {})
+    return {f"source_{key}": value for key, value in sorted(remarks.items())}
 
 
 def _rate(times_s: NDArray[np.float64]) -> float:
