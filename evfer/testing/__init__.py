@@ -1,0 +1,15 @@
+"""For authors of plug-ins and for tests: contract checks, and miniature copies of data sets.
+
+    from evfer.testing import check_dataset, make_tree
+    source = make_tree("ck+", folder, variant="nested-zips")   # rendered faces, real file names
+    check_dataset(MyReader(), source)
+
+Nothing in evfer imports this package. It needs no test tool.
+"""
+
+from __future__ import annotations
+
+from evfer.testing.contract import check_dataset
+from evfer.testing.trees import faults, make_tree, tree_names, variants
+
+__all__ = ["check_dataset", "faults", "make_tree", "tree_names", "variants"]
