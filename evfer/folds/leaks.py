@@ -1,0 +1,158 @@
+"""What a plan lets slip from training into testing, and what guessing would score on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evfer.folds.plan import FoldPlan, Split
+from evfer.index import IndexEntry
+
+__all__ = ["FoldFacts", "LeakReport", "explain", "fold_facts", "leak"]
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class LeakReport:
+    """What a plan lets slip from training into testing; all shares are from 0 to 1.
+
+    Args:
+        subject_overlap: share of test clips whose subject is in training too, over all folds.
+        never_tested: share of clips that are in no test part.
+        multiply_tested: share of clips that are in more than one test part.
+        left_out: share of the set's clips that the plan does not name at all.
+        majority: mean over folds of the accuracy of always naming the label that training holds
+            most of; None if not known.
+        chance: accuracy of guessing evenly among the set's labels; None if not known.
+        most_tested: in how many test parts one clip is at most; 0 if not known.
+        n_clips: clips in the plan; 0 if not known.
+        missing: the clips that the plan does not name.
+    """
+
+    subject_overlap: float
+    never_tested: float
+    multiply_tested: float
+    left_out: float = 0.0
+    majority: float | None = None
+    chance: float | None = None
+    most_tested: int = 0
+    n_clips: int = 0
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FoldFacts:
+    """One fold in numbers.
+
+    Args:
+        fold: its number.
+        train: clips to train on.
+        test: clips to test on.
+        test_subjects: people in the test part.
+        shared_subjects: those of them who are in the training part too.
+        majority: test accuracy of always naming the label that training holds most of.
+    """
+
+    fold: int
+    train: int
+    test: int
+    test_subjects: int
+    shared_subjects: int
+    majority: float
+
+
+def leak(plan: FoldPlan, entries: Sequence[IndexEntry]) -> LeakReport:
+    """Count what a plan lets slip from training into testing.
+
+    Args:
+        plan: a set's folds.
+        entries: the set's index.
+    """
+    subject = {entry.clip_id: entry.subject for entry in entries}
+    tested: Counter[int] = Counter()
+    shared = total = 0
+    for split in plan.splits:
+        training = {subject[plan.clip_ids[i]] for i in split.train}
+        shared += sum(subject[plan.clip_ids[i]] in training for i in split.test)
+        total += len(split.test)
+        tested.update(split.test)
+    n_clips = len(plan.clip_ids)
+    facts = fold_facts(plan, entries)
+    named = set(plan.clip_ids)
+    return LeakReport(
+        subject_overlap=shared / total if total else 0.0,
+        never_tested=1 - len(tested) / n_clips,
+        multiply_tested=sum(times > 1 for times in tested.values()) / n_clips,
+        left_out=1 - n_clips / len(entries),
+        majority=sum(fold.majority for fold in facts) / len(facts),
+        chance=1 / len({entry.label for entry in entries}),
+        most_tested=max(tested.values(), default=0),
+        n_clips=n_clips,
+        missing=tuple(sorted(entry.clip_id for entry in entries if entry.clip_id not in named)),
+    )
+
+
+def fold_facts(plan: FoldPlan, entries: Sequence[IndexEntry]) -> tuple[FoldFacts, ...]:
+    """Give each fold's numbers of clips and people, and what naming one label would score."""
+    of = {entry.clip_id: entry for entry in entries}
+    return tuple(_facts(split, plan, of) for split in plan.splits)
+
+
+def _facts(split: Split, plan: FoldPlan, of: Mapping[str, IndexEntry]) -> FoldFacts:
+    train = [of[plan.clip_ids[i]] for i in split.train]
+    test = [of[plan.clip_ids[i]] for i in split.test]
+    people = {entry.subject for entry in test}
+    labels = Counter(entry.label for entry in train)
+    # of equally frequent labels the lowest code counts, as for the scores of a bench
+    most = min(labels, key=lambda label: (-labels[label], label), default=None)
+    return FoldFacts(
+        split.fold,
+        len(train),
+        len(test),
+        len(people),
+        len(people & {entry.subject for entry in train}),
+        sum(entry.label == most for entry in test) / len(test) if test else 0.0,
+    )
+
+
+def explain(report: LeakReport) -> tuple[str, ...]:
+    """Say in sentences what a leak report means."""
+    sentences = []
+    if report.subject_overlap:
+        sentences.append(
+            f"LEAK: the subject of {report.subject_overlap:.0%} of the test clips is in training "
+            "too, so a network can score by knowing the face."
+        )
+    else:
+        sentences.append("No subject is in training and test of the same fold.")
+    if report.never_tested:
+        sentences.append(f"{_clips(report.never_tested, report.n_clips)} are never tested.")
+    if report.multiply_tested:
+        often = f", up to {report.most_tested} times" if report.most_tested > 1 else ""
+        sentences.append(
+            f"{_clips(report.multiply_tested, report.n_clips)} are tested in several folds{often}, "
+            "so the folds' scores are not independent."
+        )
+    if report.left_out:
+        named = ", ".join(report.missing[:_NAMED])
+        more = len(report.missing) - _NAMED
+        sentences.append(
+            f"{report.left_out:.0%} of the set's clips are not in the plan: they neither train nor "
+            "are tested"
+            + (f" ({named}{f' and {more} more' if more > 0 else ''})" if named else "")
+            + "."
+        )
+    if report.majority is not None and report.chance is not None:
+        sentences.append(
+            f"To beat: {report.majority:.1%} by always naming the label that training holds most "
+            f"of, {report.chance:.1%} by guessing evenly."
+        )
+    return tuple(sentences)
+
+
+def _clips(share: float, n_clips: int) -> str:
+    if not n_clips:
+        return f"{share:.0%} of the clips"
+    return f"{round(share * n_clips)} of {n_clips} clips ({share:.0%})"
