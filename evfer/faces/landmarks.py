@@ -35,6 +35,7 @@ __all__ = [
     "detect_near",
     "find_points",
     "find_weights",
+    "frontal_score",
     "load",
     "settle",
 ]
@@ -67,6 +68,7 @@ ten photographs and fifteen rendered heads, made symmetric. Boxes derived from p
 relation converge to a fixed place on the face, while the detector's own jump in steps of its
 search grid, 8 pixels and a fifth of the size."""
 
+_LOOKING_ASIDE = frozenset({1, 2})  # numbers of dlib's detectors for faces turned aside
 _LOOKS_EXTENT = 0.75  # of the part whose look is compared, in box widths
 _SETTLED = 0.06  # change of a box under which its points hardly depend on it
 _DETECTED_WIDTH = 110  # pixels to which a known face is scaled for the detector: it sees 80 and up
@@ -181,6 +183,27 @@ def detect(grey: Frame, upsample: int = 0) -> list[FaceBox]:
         for r in found
     ]
     return sorted(boxes, key=lambda box: (-box.width, box.x, box.y))
+
+
+def frontal_score(grey: Frame, upsample: int = 0) -> float:
+    """Tell how surely a picture shows an upright face from the front.
+
+    dlib's detector is five in one: for faces from the front, looking left, looking right, and
+    leaning either way. What only those for turned faces find counts half.
+
+    Args:
+        grey: luma, shape (h, w), uint8.
+        upsample: see `detect`.
+
+    Returns:
+        The detector's best score; 0 where it finds no face, 1 to 2.5 on plain frontal faces.
+    """
+    _, scores, kinds = load().detector.run(np.ascontiguousarray(grey), upsample, 0.0)
+    weighed = (
+        score * (0.5 if kind in _LOOKING_ASIDE else 1.0)
+        for score, kind in zip(scores, kinds, strict=True)
+    )
+    return max(0.0, float(max(weighed, default=0.0)))
 
 
 def detect_near(grey: Frame, box: FaceBox, search_scale: float) -> list[FaceBox]:
