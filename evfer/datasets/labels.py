@@ -14,6 +14,7 @@ from typing import Literal
 
 from evfer.datasets.base import LABEL_CODES
 from evfer.datasets.published import PublishedId
+from evfer.datasets.tree import name_some
 from evfer.errors import ConfigError, SourceError
 
 __all__ = ["LabelSource", "check_label_options", "read_fold_labels", "warn_missing"]
@@ -21,8 +22,6 @@ __all__ = ["LabelSource", "check_label_options", "read_fold_labels", "warn_missi
 LabelSource = Literal["official", "published"]
 
 _FORMAT = "subject;sequence;label;fold0;... as Spiking-FER publishes, such as S005;001;5;0;1"
-_NAMED = 5
-"""As many clips as a warning names before it counts the rest."""
 
 
 def check_label_options(labels: str, fold_file: str) -> None:
@@ -86,7 +85,5 @@ def warn_missing(rows: Mapping[PublishedId, int], there: Iterable[PublishedId]) 
     missing = sorted(set(rows) - set(there))
     if not missing:
         return ()
-    names = [f"{row.subject};{row.sequence:03d}" for row in missing]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    listed = ", ".join(names[:_NAMED])
-    return (f"{len(names)} of {len(rows)} published clips are not here: {listed}{more}",)
+    listed = name_some([f"{row.subject};{row.sequence:03d}" for row in missing])
+    return (f"{len(missing)} of {len(rows)} published clips are not here: {listed}",)
