@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
 from evfer.errors import OutputError
 
-__all__ = ["append_line", "make_folder", "sha256_file", "whole_file", "write_text"]
+__all__ = ["append_line", "host_tag", "make_folder", "sha256_file", "whole_file", "write_text"]
 
 
 @contextlib.contextmanager
@@ -21,14 +23,14 @@ def whole_file(path: Path) -> Iterator[Path]:
         path: the file to make; its folder is made if needed.
 
     Yields:
-        `.<name>.<pid>.part` in the same folder. If the block raises, it is removed.
+        `.<name>.<machine>-<pid>.part` in the same folder. If the block raises, it is removed.
 
     Raises:
         OutputError: if the folder cannot be written or the disk is full.
     """
     make_folder(path.parent)
     # the ending stays last, since many writers choose their format by it
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    part = path.with_name(f".{path.stem}.{host_tag()}-{os.getpid()}.part{path.suffix}")
     try:
         yield part
         with part.open("rb+") as file:
@@ -43,6 +45,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@functools.cache
+def host_tag() -> str:
+    """Give eight hexadecimal digits for this machine, without naming it."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
 def write_text(path: Path, text: str) -> None:

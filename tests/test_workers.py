@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from evfer import workers
 from evfer.errors import ConfigError, DataError, OutputError, VideoError
+from evfer.files import host_tag, whole_file
 
 
 def double(value):
@@ -73,8 +75,16 @@ def test_stale_parts_are_removed(tmp_path):
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
     )
     dead, live = int(done.stdout), os.getpid()
-    for pid in (dead, live):
-        (tmp_path / f".001.{pid}.part.h5").write_text("x")
-    (tmp_path / "001.h5").write_text("x")
+    old, young = (tmp_path / f".00{k}.{'0' * 8}-{dead}.part.h5" for k in (2, 3))
+    kept = [tmp_path / f".001.{host_tag()}-{live}.part.h5", young, tmp_path / "001.h5"]
+    for path in (*kept, old, tmp_path / f".001.{host_tag()}-{dead}.part.h5"):
+        path.write_text("x")
+    os.utime(old, (0, time.time() - 4000))
     workers.remove_stale_parts(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [f".001.{live}.part.h5", "001.h5"]
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_temporary_files_bear_the_tag(tmp_path):
+    with whole_file(tmp_path / "001.h5") as part:
+        assert part.name == f".001.{host_tag()}-{os.getpid()}.part.h5"
+        part.write_text("x")

@@ -1,0 +1,12 @@
+"""Run tasks here, in worker processes or on a Dask cluster, and live through what happens there.
+
+All three are seen through `concurrent.futures.Executor`, and one loop serves them, so that a
+task's result, its error and its process's death mean the same wherever it ran. Results do not
+depend on where or on how many: each task is a pure function of its argument.
+"""
+
+from evfer.workers.crew import Crew, default_workers
+from evfer.workers.leftovers import remove_stale_parts
+from evfer.workers.running import open_crew, run
+
+__all__ = ["Crew", "default_workers", "open_crew", "remove_stale_parts", "run"]

@@ -1,0 +1,162 @@
+"""Tasks on a running Dask cluster, through the standard library's kind of executor.
+
+Dask itself runs a task again when its worker dies, up to three times; only then does it count
+as a death here. A worker that has several threads gets one task at a time all the same, since
+dlib and OpenCV keep state that tasks would share: start workers with one thread each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from evfer.errors import ConfigError, MissingExtra
+from evfer.workers.crew import limit_threads
+
+__all__ = ["Cluster"]
+
+_CONNECT_S = 8.0
+_NO_WORKER_S = 60.0  # without any worker; a cluster that grows on demand needs some time
+_ASK_EVERY_S = 2.0
+_BACKLOG = 2  # tasks a worker: one under way and one at hand
+_EXAMPLE = "the address of a running Dask scheduler, such as tcp://HOST:8786"
+_HINT = "Start one with: dask scheduler, and on each machine: dask worker ADDRESS --nthreads 1"
+_ONE_AT_A_TIME = threading.Lock()
+
+
+class Cluster:
+    """The workers of a Dask cluster.
+
+    Args:
+        address: the scheduler's address.
+        most: the most tasks to have under way together; None for as many as suit the cluster.
+
+    Raises:
+        MissingExtra: if Dask is not installed.
+        ConfigError: if no Dask scheduler answers at the address.
+    """
+
+    tries_alone = 1
+
+    def __init__(self, address: str, most: int | None) -> None:
+        try:
+            from distributed import Client, KilledWorker
+        except ImportError as error:
+            raise MissingExtra(
+                f"--scheduler needs Dask ({error})",
+                expected="the extra dask",
+                hint='pip install "evfer[dask]"',
+            ) from error
+        self.deaths: tuple[type[BaseException], ...] = (KilledWorker,)
+        self._address = address
+        self._most = most
+        _probe(address)
+        try:
+            self._client = Client(address, timeout=_CONNECT_S, set_as_default=False, name="evfer")
+        except (OSError, ValueError, RuntimeError) as error:
+            raise _no_answer(address, error) from error
+        self.executor: Executor = _OnWorkers(self._client.get_executor(pure=False))
+        self._n_workers = 0
+        self._asked_s = self._peopled_s = time.monotonic()
+        self._count(anew=True)
+
+    @property
+    def width(self) -> int:
+        """Twice as many tasks as there are workers, who may come and go."""
+        self._count()
+        return min(_BACKLOG * max(1, self._n_workers), self._most or 2**31)
+
+    def watch(self) -> None:
+        """Look whether there still are a scheduler and workers.
+
+        Raises:
+            ConfigError: if there are none.
+        """
+        if self._client.status != "running":
+            raise ConfigError(
+                f"{self._address}: the Dask scheduler has gone away",
+                expected="a scheduler that lives until the end",
+                hint="What is finished is kept; start it and run the same command again",
+            )
+        self._count()
+        if time.monotonic() - self._peopled_s > _NO_WORKER_S:
+            raise ConfigError(
+                f"{self._address}: no worker for {_NO_WORKER_S:.0f} s",
+                expected="at least one",
+                hint=f"Start one with: dask worker {self._address} --nthreads 1",
+            )
+
+    def renew(self) -> bool:
+        """Nothing to renew: Dask runs the other tasks elsewhere."""
+        return False
+
+    def stop(self) -> None:
+        """Take back what has not begun; workers finish the clips that they are at."""
+        self.executor.shutdown(wait=False)
+
+    def close(self) -> None:
+        """Leave the cluster, which goes on."""
+        self._client.close(timeout=2)
+
+    def _count(self, anew: bool = False) -> None:
+        now = time.monotonic()
+        if not anew and now - self._asked_s < _ASK_EVERY_S:
+            return
+        self._asked_s = now
+        if self._client.status == "running":
+            self._n_workers = len(self._client.ncores())
+        if self._n_workers:
+            self._peopled_s = now
+
+
+class _OnWorkers(Executor):
+    """Wraps each task in what it needs on a worker that others may use as well."""
+
+    def __init__(self, inner: Executor) -> None:
+        self._inner = inner
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return self._inner.submit(_on_worker, fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._inner.shutdown(wait=wait and not cancel_futures)
+
+
+def _on_worker(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with _ONE_AT_A_TIME:
+        limit_threads()
+        return function(*args, **kwargs)
+
+
+def _probe(address: str) -> None:
+    """Ask the scheduler who it is, before a client would wait for it in vain.
+
+    Raises:
+        ConfigError: if no Dask scheduler answers.
+    """
+
+    async def ask() -> Any:
+        from distributed.core import rpc
+
+        async with rpc(address, timeout=_CONNECT_S) as peer:
+            return await asyncio.wait_for(peer.identity(), _CONNECT_S)
+
+    try:
+        found = asyncio.run(ask())
+    except Exception as error:  # whoever answers there may say anything
+        raise _no_answer(address, error) from error
+    kind = found.get("type") if isinstance(found, dict) else type(found).__name__
+    if kind != "Scheduler":
+        raise ConfigError(f"{address}: a Dask {kind}", expected=_EXAMPLE)
+
+
+def _no_answer(address: str, error: BaseException) -> ConfigError:
+    return ConfigError(
+        f"{address}: no Dask scheduler answers ({str(error) or type(error).__name__})",
+        expected=_EXAMPLE,
+        hint=_HINT,
+    )
