@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,10 +25,12 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "FrameSource",
     "digest",
+    "digest_pictures",
     "image_files",
     "is_clip",
     "natural_key",
     "open_frames",
+    "open_pictures",
 ]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
@@ -104,12 +106,24 @@ def digest(path: Path) -> str:
     try:
         if not path.is_dir():
             return sha256_file(path)
-        found = hashlib.sha256()
-        for image in image_files(path):
-            found.update(bytes.fromhex(sha256_file(image)))
-        return found.hexdigest()
+        return digest_pictures(image_files(path))
     except OSError as error:
         raise VideoError(f"{error.filename or path}: {error.strerror or error}") from error
+
+
+def digest_pictures(files: Iterable[Path]) -> str:
+    """Give the SHA-256 of pictures in the given order; their names do not count.
+
+    Raises:
+        VideoError: if a file cannot be read.
+    """
+    found = hashlib.sha256()
+    for path in files:
+        try:
+            found.update(bytes.fromhex(sha256_file(path)))
+        except OSError as error:
+            raise VideoError(f"{path}: {error.strerror or error}") from error
+    return found.hexdigest()
 
 
 def open_frames(
@@ -134,7 +148,7 @@ def open_frames(
         files = image_files(path)
         if not files:
             raise VideoError(f"{path}: no picture in this folder", expected="png, jpg, bmp or tiff")
-        return _Pictures(tuple(files), fps or fallback_fps or DEFAULT_FPS)
+        return open_pictures(files, fps or fallback_fps or DEFAULT_FPS)
     if not path.is_file():
         raise VideoError(f"{path}: no such file or folder")
     if path.stat().st_size == 0:
@@ -144,10 +158,30 @@ def open_frames(
     return _open_video(path, fps, fallback_fps)
 
 
+def open_pictures(
+    files: Sequence[Path], fps: float, remarks: Mapping[str, str] | None = None
+) -> FrameSource:
+    """Open pictures as the frames of one clip, in the order they are given.
+
+    Args:
+        files: the pictures.
+        fps: frames a second.
+        remarks: what was chosen on opening, for the recording.
+
+    Raises:
+        VideoError: if there is no picture. What cannot be decoded or changes its size raises when
+            that frame is reached; the message names the file.
+    """
+    if not files:
+        raise VideoError("a clip without pictures", expected="one or more")
+    return _Pictures(tuple(files), fps, dict(remarks or {}))
+
+
 @dataclass(frozen=True)
 class _Pictures:
     files: tuple[Path, ...]
     fps: float
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def times_s(self) -> NDArray[np.float64]:
@@ -161,26 +195,51 @@ class _Pictures:
 
 
 def _read_picture(path: Path) -> NDArray[np.uint8]:
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     # Pillow refuses a picture that is cut short; OpenCV fills the rest with grey
     try:
         with Image.open(path) as image:
             return _to_bgr(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        empty = path.stat().st_size == 0
+        raise VideoError(
+            f"{path}: {'an empty file' if empty else 'no picture, whatever its name says'}",
+            expected="a picture such as PNG or JPEG",
+            hint="Was the copy or download interrupted? Fetch the file again",
+        ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise VideoError(f"{path}: the picture cannot be read ({error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise VideoError(
+            f"{path}: the picture cannot be read ({reason})", expected="a whole picture"
+        ) from error
+
+
+_BEHIND = 128
+"""Grey level behind what is see-through: the one with the weakest edges to light and dark."""
 
 
 def _to_bgr(image: Any) -> NDArray[np.uint8]:
-    if image.mode in ("L", "1"):
-        return np.asarray(image.convert("L"))
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         values = np.asarray(image, np.float64)
         # 16-bit pictures keep their own scale; floats are taken as 0..255
         scale = 257.0 if image.mode != "F" else 1.0
         return np.clip(np.rint(values / scale), 0, 255).astype(np.uint8)
+    if "A" in image.mode[1:] or "transparency" in image.info:
+        return _to_bgr(_fill_behind(image))
+    if image.mode in ("L", "1"):
+        return np.asarray(image.convert("L"))
     rgb = np.asarray(image.convert("RGB"))
     return np.ascontiguousarray(rgb[:, :, ::-1])
+
+
+def _fill_behind(image: Any) -> Any:
+    """Lay a see-through picture over plain grey; whatever hides under it does not show."""
+    from PIL import Image
+
+    above = image.convert("RGBA")
+    filled = Image.alpha_composite(Image.new("RGBA", above.size, (_BEHIND,) * 3 + (255,)), above)
+    return filled.convert("L" if image.mode in ("L", "LA", "La", "1") else "RGB")
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def test_colour_is_blue_green_red(tmp_path):
     tmp_path.joinpath("a").mkdir()
     Image.new("RGB", (8, 6), (250, 100, 5)).save(tmp_path / "a" / "0.png")
     Image.new("P", (8, 6)).save(tmp_path / "a" / "1.png")
-    Image.new("RGBA", (8, 6), (1, 2, 3, 4)).save(tmp_path / "a" / "2.png")
+    Image.new("RGBA", (8, 6), (1, 2, 3, 255)).save(tmp_path / "a" / "2.png")
     Image.fromarray(np.full((6, 8), 257 * 90, np.uint16)).save(tmp_path / "a" / "3.png")
     first, second, third, fourth = video.open_frames(tmp_path / "a")
     assert first[0, 0].tolist() == [5, 100, 250]
@@ -105,6 +105,64 @@ def test_picture_cut_short(tmp_path, suffix):
     bad.write_bytes(bad.read_bytes()[:-900])
     with pytest.raises(VideoError, match=rf"1\.{suffix}"):
         list(video.open_frames(folder))
+
+
+def test_sixteen_bits_keep_their_scale(tmp_path):
+    values = np.array([[0, 257, 257 * 90, 65535]] * 3, np.uint16)
+    cv2.imwrite(str(tmp_path / "0.png"), values)
+    cv2.imwrite(str(tmp_path / "1.tif"), values)
+    cv2.imwrite(str(tmp_path / "2.png"), cv2.merge([values] * 3))
+    grey, tiff, colour = video.open_frames(tmp_path)
+    assert grey[0].tolist() == tiff[0].tolist() == [0, 1, 90, 255]
+    assert colour[0, :, 1].tolist() == [0, 1, 90, 255]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_hides_under_the_see_through_does_not_show(tmp_path, mode):
+    hidden = np.random.default_rng(0).integers(0, 255, (6, 8, 4), np.uint8)
+    for k, alpha in enumerate((0, 255)):
+        hidden[..., 3] = alpha
+        picture = Image.fromarray(hidden)
+        if mode == "P":
+            picture = picture.convert("RGB").quantize(16)
+            # the whole palette is see-through, or none of it
+            picture.save(tmp_path / f"{k}.png", transparency=bytes([alpha] * 16))
+        else:
+            picture.convert(mode).save(tmp_path / f"{k}.png")
+    clear, opaque = video.open_frames(tmp_path)
+    assert np.unique(clear).tolist() == [128]
+    assert np.ptp(opaque) > 50
+    assert clear.ndim == opaque.ndim == (2 if mode == "LA" else 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"this is a text, named like a picture", "no picture, whatever its name says"),
+        (b"", "an empty file"),
+        (b"\x89PNG\r\n\x1a\n", ""),
+    ],
+)
+def test_no_picture_at_all(tmp_path, content, message):
+    folder = pictures(tmp_path / "clip", ["0.png", "1.png", "2.png"])
+    (folder / "1.png").write_bytes(content)
+    with pytest.raises(VideoError, match=rf"1\.png.*{message}"):
+        list(video.open_frames(folder))
+
+
+def test_pictures_in_a_given_order(tmp_path):
+    folder = pictures(tmp_path, ["0.png", "1.png", "2.png"])
+    files = [folder / name for name in ("2.png", "0.png")]
+    frames = video.open_pictures(files, 25, {"labels": "official"})
+    assert [int((f > 0).sum()) // 48 for f in frames] == [12, 4]
+    assert frames.times_s.tolist() == [0, 0.04]
+    assert frames.remarks == {"labels": "official"}
+    assert video.digest_pictures(files) != video.digest_pictures(files[::-1])
+    assert video.digest_pictures(sorted(folder.iterdir())) == video.digest(folder)
+    with pytest.raises(VideoError, match="without pictures"):
+        video.open_pictures([], 25)
+    with pytest.raises(VideoError, match=r"3\.png"):
+        video.digest_pictures([folder / "3.png"])
 
 
 def test_sizes_must_agree(tmp_path):
