@@ -56,7 +56,7 @@ class IndexEntry:
         events_sha256: digest of the events alone, the same for every HDF5 library.
         native_id: the clip's name in the source.
         fps: source frames a second.
-        n_frames: source frames.
+        n_frames: source frames that were converted.
         detection_rate: share of frames in which a face was detected or followed.
         redetections: how often the whole frame had to be searched again.
         median_iod: median distance of the eye centres, source pixels.
@@ -65,6 +65,10 @@ class IndexEntry:
         yaw_first: estimated turn of the head in the first frame, degrees.
         yaw_last: the same in the last frame.
         outside: share of the crop that lies outside the source picture.
+        range: what part of the clip was converted: "full", "to-apex", or "frames" as given.
+        first_frame: number of the first converted frame in the source, from 0.
+        last_frame: number of the last one.
+        source_frames: frames of the whole clip.
     """
 
     clip_id: str
@@ -88,6 +92,10 @@ class IndexEntry:
     yaw_first: float | None = None
     yaw_last: float | None = None
     outside: float | None = None
+    range: str | None = None
+    first_frame: int | None = None
+    last_frame: int | None = None
+    source_frames: int | None = None
 
 
 def set_folder(data: Path, set_name: str) -> Path:

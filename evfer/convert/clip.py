@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,14 @@ from numpy.typing import NDArray
 
 import evfer
 from evfer import config, store
+from evfer.convert import span
 from evfer.convert.recipe import ConversionConfig, open_dataset
 from evfer.datasets.base import Clip, Dataset
 from evfer.emulator import Seed, create
 from evfer.errors import RecordingError, SourceError, VideoError
 from evfer.events import SensorSize, from_raw
-from evfer.faces import FaceClip, align
+from evfer.faces import FaceClip, align, cut_out, find_apex, track
+from evfer.faces.apex import LEAST_HEIGHT
 from evfer.files import sha256_file
 from evfer.index import IndexEntry
 from evfer.interpolation import interpolate_pairs
@@ -26,9 +30,9 @@ from evfer.video import FrameSource
 __all__ = [
     "aligned_clip",
     "convert_clip",
+    "index_entry",
     "recording_path",
     "recover_frames",
-    "up_to_date",
 ]
 
 
@@ -46,9 +50,11 @@ def convert_clip(
         FaceError: if no face can be followed.
         OutputError: if the recording cannot be written.
     """
+    settings = settings.resolved(dataset.name)
     source_sha256 = dataset.source_digest(clip, source)
     frames = dataset.open(clip, source)
-    aligned, times_s = _align_frames(frames, clip, settings)
+    found = _align_frames(frames, clip, settings)
+    aligned, times_s = found.face, found.times_s
     camera = create(settings.emulator, _seed(settings, dataset.name, clip))
     # pair by pair, since the frames between can be a hundred times those of the clip
     pieces = [
@@ -60,6 +66,7 @@ def convert_clip(
     events = np.concatenate(pieces)
     size = settings.faces.size
     fps = _rate(times_s)
+    shaping = settings.shaping_of(clip)
     attributes: dict[str, str | int | float] = {
         "dataset": dataset.name,
         "subject": clip.subject,
@@ -69,14 +76,15 @@ def convert_clip(
         "label": clip.label,
         "label_name": clip.label_name,
         "source_sha256": source_sha256,
-        "source_frames": len(times_s),
+        "source_frames": found.n_source,
         "source_fps": fps,
+        **found.attributes,
         **_remarks(frames),
         "faces": config.canonical_json(config.to_dict(aligned.report)),
         "generator": "evfer",
         "generator_version": evfer.__version__,
-        "params": config.canonical_json(settings.shaping),
-        "params_sha256": config.digest(settings.shaping),
+        "params": config.canonical_json(shaping),
+        "params_sha256": config.digest(shaping),
         "seed": settings.seed,
     }
     path = recording_path(folder, clip)
@@ -87,7 +95,7 @@ def convert_clip(
         attributes,
         duration_us=round(float(times_s[-1]) * 1e6),
     )
-    return _entry(path, clip, store.inspect(path))
+    return index_entry(path, clip, store.inspect(path))
 
 
 def aligned_clip(
@@ -99,18 +107,70 @@ def aligned_clip(
         VideoError: if its frames cannot be read, or are fewer than two.
         FaceError: if no face can be followed.
     """
-    return _align_frames(dataset.open(clip, source), clip, settings)
+    settings = settings.resolved(dataset.name)
+    found = _align_frames(dataset.open(clip, source), clip, settings)
+    return found.face, found.times_s
 
 
-def _align_frames(
-    frames: FrameSource, clip: Clip, settings: ConversionConfig
-) -> tuple[FaceClip, NDArray[np.float64]]:
+@dataclass(frozen=True, eq=False)
+class _Aligned:
+    """The part of a clip that is converted: faces, times from 0, and where it lies."""
+
+    face: FaceClip
+    times_s: NDArray[np.float64]
+    range: str
+    first: int
+    last: int
+    n_source: int
+    apex: int | None = None
+
+    @property
+    def attributes(self) -> dict[str, str | int]:
+        said: dict[str, str | int] = {
+            "range": self.range,
+            "first_frame": self.first,
+            "last_frame": self.last,
+        }
+        return said if self.apex is None else {**said, "apex_frame": self.apex}
+
+
+def _align_frames(frames: FrameSource, clip: Clip, settings: ConversionConfig) -> _Aligned:
     times_s = np.asarray(frames.times_s, np.float64)
-    if len(times_s) < 2:
+    n_source = len(times_s)
+    if n_source < 2:
         raise VideoError(
-            f"{clip.native_id}: {len(times_s)} frame", expected="at least two, or nothing changes"
+            f"{clip.native_id}: {n_source} frame", expected="at least two, or nothing changes"
         )
-    return align(frames, settings.faces, fps=_rate(times_s)), times_s
+    chosen = span.given(settings.clip, clip)
+    if chosen is not None:
+        span.check_frames(chosen, n_source, clip)
+        part = span.Part(frames, *chosen)
+        face = align(part, settings.faces, fps=_rate(part.times_s))
+        return _Aligned(face, part.times_s, "frames", *chosen, n_source)
+    fps = _rate(times_s)
+    if settings.clip.range == "full":
+        face = align(frames, settings.faces, fps=fps)
+        return _Aligned(face, times_s, "full", 0, n_source - 1, n_source)
+    return _align_to_apex(frames, times_s, fps, settings)
+
+
+def _align_to_apex(
+    frames: FrameSource, times_s: NDArray[np.float64], fps: float, settings: ConversionConfig
+) -> _Aligned:
+    tracked = track(frames, settings.faces)
+    found = find_apex(tracked.track.points, fps, settings.faces, missed=tracked.track.missed)
+    if found.frame:
+        part = span.Part(frames, 0, found.frame)
+        face = cut_out(tracked, settings.faces, _rate(part.times_s), stop=found.frame + 1)
+        return _Aligned(face, part.times_s, "to-apex", 0, found.frame, len(times_s), found.frame)
+    face = cut_out(tracked, settings.faces, fps)
+    remark = (
+        f"No apex was found, so that the whole clip is kept: brows and mouth stay displaced by "
+        f"{found.height:.3f} of the eyes' distance at most; {LEAST_HEIGHT} are an expression."
+    )
+    report = dataclasses.replace(face.report, warnings=(*face.report.warnings, remark))
+    face = dataclasses.replace(face, report=report)
+    return _Aligned(face, times_s, "full", 0, len(times_s) - 1, len(times_s))
 
 
 def recover_frames(
@@ -144,8 +204,12 @@ def recover_frames(
             continue
         if dataset.source_digest(clip, source) != attributes.get("source_sha256"):
             break
-        aligned, times_s = aligned_clip(dataset, clip, source, settings)
-        return aligned.frames, times_s
+        frames = dataset.open(clip, source)
+        # recordings of before that clips could be cut hold whole ones
+        last = attributes.get("last_frame", len(frames) - 1)
+        part = span.Part(frames, attributes.get("first_frame", 0), last)
+        aligned = align(part, settings.faces, fps=_rate(part.times_s))
+        return aligned.frames, part.times_s
     raise SourceError(
         f"{recording}: its source is not what it was made from",
         expected=f"the clip {attributes.get('native_id')} as it was",
@@ -158,26 +222,16 @@ def recording_path(folder: Path, clip: Clip) -> Path:
     return folder / clip.subject / f"{clip.sequence:03d}.h5"
 
 
-def up_to_date(path: Path, clip: Clip, params_sha256: str, source_sha256: str) -> IndexEntry | None:
-    """Give the index entry of a recording that a new run would make again, byte for byte."""
-    if not path.exists():
-        return None
-    try:
-        found = store.inspect(path)
-        same = (
-            found.get("params_sha256") == params_sha256
-            and found.get("source_sha256") == source_sha256
-            and found.get("generator_version") == evfer.__version__
-            and (found.get("label"), found.get("label_name")) == (clip.label, clip.label_name)
-            and found.get("native_id") == clip.native_id
-        )
-        return _entry(path, clip, found) if same else None
-    except RecordingError:
-        return None
+def index_entry(path: Path, clip: Clip, found: Mapping[str, Any]) -> IndexEntry:
+    """Describe a recording for the index.
 
-
-def _entry(path: Path, clip: Clip, found: Mapping[str, Any]) -> IndexEntry:
+    Args:
+        path: the recording, in its place.
+        clip: its clip.
+        found: what `store.inspect` says of it.
+    """
     report = found["faces"]
+    first, last = found.get("first_frame", 0), found.get("last_frame", found["source_frames"] - 1)
     return IndexEntry(
         clip_id=clip.clip_id,
         path=path.relative_to(path.parent.parent).as_posix(),
@@ -192,7 +246,7 @@ def _entry(path: Path, clip: Clip, found: Mapping[str, Any]) -> IndexEntry:
         events_sha256=found["events_sha256"],
         native_id=clip.native_id,
         fps=found["source_fps"],
-        n_frames=found["source_frames"],
+        n_frames=last - first + 1,
         detection_rate=report["detection_rate"],
         redetections=report["redetections"],
         median_iod=report["median_iod"],
@@ -200,6 +254,10 @@ def _entry(path: Path, clip: Clip, found: Mapping[str, Any]) -> IndexEntry:
         yaw_first=report["yaw_first"],
         yaw_last=report["yaw_last"],
         outside=report["outside"],
+        range=found.get("range", "full"),
+        first_frame=first,
+        last_frame=last,
+        source_frames=found["source_frames"],
     )
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evfer import config, plugins
-from evfer.datasets.base import Dataset
+from evfer.convert import span
+from evfer.convert.span import ClipParams
+from evfer.datasets.base import Clip, Dataset
 from evfer.emulator import PRESETS, DVSParams
 from evfer.errors import ConfigError, UnknownNameError
 from evfer.faces import AlignParams
@@ -32,6 +34,7 @@ class ConversionConfig:
         seed: seed of the sensor patterns; each clip draws its own from (seed, clip), unless the
             emulator's pattern is v2e's, which is one for all clips.
         dataset: options of the data set's reader, such as fps.
+        clip: what part of a clip is converted.
         faces: how faces are found, aligned and cropped.
         interpolation: how frames are made between frames.
         emulator: the event camera.
@@ -41,6 +44,7 @@ class ConversionConfig:
     about: str = ""
     seed: int = 0
     dataset: Mapping[str, Any] = field(default_factory=dict)
+    clip: ClipParams = field(default_factory=ClipParams)
     faces: AlignParams = field(default_factory=AlignParams)
     interpolation: InterpolationParams = field(default_factory=InterpolationParams)
     emulator: DVSParams = field(default_factory=DVSParams)
@@ -59,13 +63,36 @@ class ConversionConfig:
     def shaping(self) -> dict[str, Any]:
         """Every setting that shapes a recording's events, as plain data.
 
+        It holds for all clips but those whose frames are given; see `shaping_of`.
+
         Raises:
             MissingExtra: if the interpolation needs weights and none are given.
             ConfigError: if the given weights cannot be read.
         """
         # weights stand by what they hold, not by where they lie
         settings = config.to_dict(self) | {"interpolation": self.interpolation.shaping}
-        return {"pipeline": PIPELINE_VERSION, **{name: settings[name] for name in _SHAPING}}
+        shaping = {name: settings[name] for name in _SHAPING}
+        return {"pipeline": PIPELINE_VERSION, **shaping, "clip": span.shaping(self.clip)}
+
+    def shaping_of(self, clip: Clip, shaping: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Every setting that shapes one clip's events, as plain data.
+
+        Args:
+            clip: the clip.
+            shaping: `shaping`, where it is known, since weights take time to digest.
+        """
+        return {**(shaping or self.shaping), "clip": span.shaping(self.clip, clip)}
+
+    def resolved(self, dataset: str) -> ConversionConfig:
+        """Give the recipe with what a data set's card and a table of frames say put in.
+
+        Args:
+            dataset: the data set's name.
+
+        Raises:
+            ConfigError: if `clip.range` cannot be used.
+        """
+        return dataclasses.replace(self, clip=span.resolve(self.clip, dataset))
 
 
 def load_config(recipe: str, overrides: Mapping[str, Any] | None = None) -> ConversionConfig:

@@ -13,18 +13,24 @@ The weights that find the points were trained on iBUG 300-W and are not for comm
 `evfer.faces.landmarks`. Points from elsewhere can be given instead, see `read_landmarks`.
 """
 
+from evfer.faces.apex import Apex, find_apex
 from evfer.faces.landmark_files import read_landmarks, write_landmarks
 from evfer.faces.landmarks import find_weights
 from evfer.faces.params import AlignParams
 from evfer.faces.report import FaceReport
-from evfer.faces.stage import FaceClip, align
+from evfer.faces.stage import FaceClip, TrackedFace, align, cut_out, track
 
 __all__ = [
     "AlignParams",
+    "Apex",
     "FaceClip",
     "FaceReport",
+    "TrackedFace",
     "align",
+    "cut_out",
+    "find_apex",
     "find_weights",
     "read_landmarks",
+    "track",
     "write_landmarks",
 ]

@@ -16,7 +16,20 @@ from evfer.faces.pixels import Frame, Frames, LumaFrames
 from evfer.faces.report import FaceReport, summarise
 from evfer.faces.tracking import Track, bridge, follow
 
-__all__ = ["FaceClip", "align"]
+__all__ = ["FaceClip", "TrackedFace", "align", "cut_out", "track"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedFace:
+    """A face that has been followed through a clip and not been cut out yet.
+
+    Args:
+        pictures: the clip.
+        track: the face's points in every frame, as they were found.
+    """
+
+    pictures: LumaFrames
+    track: Track
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,17 +82,53 @@ def align(
     params = params or AlignParams()
     if not (math.isfinite(fps) and fps > 0):
         raise ConfigError(f"a frame rate of {fps}", expected="a positive number of frames a second")
+    return cut_out(track(frames, params, landmarks=landmarks), params, fps)
+
+
+def track(
+    frames: Frames,
+    params: AlignParams | None = None,
+    *,
+    landmarks: NDArray[np.float64] | None = None,
+) -> TrackedFace:
+    """Follow the face in a clip: the first half of `align`, with its arguments and errors."""
+    params = params or AlignParams()
     pictures = LumaFrames(frames)
-    track = follow(pictures, params) if landmarks is None else _imported(landmarks, params)
-    points = smooth_points(track.points, fps, params)
+    found = follow(pictures, params) if landmarks is None else _imported(landmarks, params)
+    return TrackedFace(pictures, found)
+
+
+def cut_out(
+    face: TrackedFace,
+    params: AlignParams | None = None,
+    fps: float = 30.0,
+    *,
+    stop: int | None = None,
+) -> FaceClip:
+    """Cut a followed face out of its clip: the second half of `align`.
+
+    Args:
+        face: what `track` gave for the clip.
+        params: settings; the defaults if None.
+        fps: frames per second, which scales the smoothing window.
+        stop: cut out the frames before this one alone, as if the clip ended there. Frames behind
+            it are not decoded again and do not shape those before: neither through smoothing nor
+            otherwise, as long as the face was not missing in frame `stop - 1`.
+
+    Returns:
+        Crops, points and report.
+    """
+    params = params or AlignParams()
+    part = face.track if stop is None else face.track.until(stop)
+    points = smooth_points(part.points, fps, params)
     transforms = clip_transforms(points, params)
-    crops, outside = _cut_out(pictures, transforms, params)
-    report = summarise(points, transforms, track.missed, track.redetections, outside)
+    crops, outside = _resample(face.pictures, transforms, params, whole=stop is None)
+    report = summarise(points, transforms, part.missed, part.redetections, outside)
     return FaceClip(crops, points, transforms, report)
 
 
-def _cut_out(
-    pictures: LumaFrames, transforms: NDArray[np.float64], params: AlignParams
+def _resample(
+    pictures: LumaFrames, transforms: NDArray[np.float64], params: AlignParams, *, whole: bool
 ) -> tuple[Frame, float]:
     # one density of sampling for the whole clip: a change would show as events everywhere
     samples = oversampling(transforms[0])
@@ -91,6 +140,8 @@ def _cut_out(
             height, width = grey.shape
             outside = max(outside, share_outside(transforms[count], params.size, width, height))
         count += 1
+        if count == len(transforms) and not whole:
+            break
     if count != len(transforms):
         raise EventsError(
             f"{count} frames and the points of {len(transforms)}",
@@ -119,7 +170,7 @@ def _imported(points: NDArray[np.float64], params: AlignParams) -> Track:
             f"landmarks of frame {flat[0]} with both eyes in one place",
             expected="68 points in source pixels, numbered as in iBUG 300-W",
         )
-    return Track(points, missed, 0)
+    return Track(points, missed)
 
 
 def _refuse_gaps(missed: NDArray[np.bool_], max_misses: int) -> None:

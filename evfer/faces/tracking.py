@@ -44,12 +44,22 @@ class Track:
     Args:
         points: shape (n, 68, 2), float64, source pixels; interpolated where the face was missing.
         missed: shape (n,), True where the face was neither detected nor followed.
-        redetections: how often the face was lost and had to be found again.
+        redetected: frames in which the face had been lost and was found again.
     """
 
     points: NDArray[np.float64]
     missed: NDArray[np.bool_]
-    redetections: int
+    redetected: tuple[int, ...] = ()
+
+    @property
+    def redetections(self) -> int:
+        """How often the face was lost and had to be found again."""
+        return len(self.redetected)
+
+    def until(self, stop: int) -> Track:
+        """Give the track of the frames before `stop`."""
+        found = tuple(frame for frame in self.redetected if frame < stop)
+        return Track(self.points[:stop], self.missed[:stop], found)
 
 
 def follow(frames: LumaFrames, params: AlignParams) -> Track:
@@ -101,7 +111,7 @@ class _Tracker:
     looks: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # as last detected
     since_detection: int = 0
     misses: int = 0  # in a row, up to now
-    redetections: int = 0
+    redetected: list[int] = field(default_factory=list)
 
     def step(self, grey: Frame) -> None:
         """Take one frame."""
@@ -142,7 +152,7 @@ class _Tracker:
             if points is not None:
                 known[index] = points
         blank = np.array([points is None for points in self.points])
-        return Track(bridge(known, blank), np.array(self.missed), self.redetections)
+        return Track(bridge(known, blank), np.array(self.missed), tuple(self.redetected))
 
     def _search_first(self, grey: Frame) -> None:
         boxes = landmarks.detect(grey) or landmarks.detect(grey, upsample=1)
@@ -200,7 +210,7 @@ class _Tracker:
         boxes = [one for one in boxes if expected.growth(one) < _SAME_SIZE]
         if not boxes:
             return None
-        self.redetections += 1
+        self.redetected.append(len(self.points))
         return self._settle_anew(grey, boxes[0])
 
     def _settle(self, grey: Frame, box: FaceBox) -> tuple[NDArray[np.float64], FaceBox]:
