@@ -101,6 +101,26 @@ def test_subjects_that_differ_in_odd_letters_stay_apart(tmp_path):
     assert len({s.casefold() for s in subjects}) == 3
 
 
+def test_gaps_are_told(tmp_path):
+    clip(tmp_path, "happy/a/1")
+    clip(tmp_path, "happy/a/2")
+    (tmp_path / "happy/a/2/1.png").unlink()
+    survey = Folder().survey(tmp_path)
+    (warning,) = survey.warnings
+    assert "1 clip has gaps" in warning
+    assert "happy/a/2 (0, then 2)" in warning
+    assert "label/subject/clip" in survey.layout
+
+
+def test_links_in_circles(tmp_path):
+    clip(tmp_path, "happy/a/1")
+    (tmp_path / "happy/a/round").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "happy/self").symlink_to("self")
+    survey = Folder().survey(tmp_path)
+    assert [c.native_id for c in survey.clips] == ["happy/a/1"]
+    assert {item.path for item in survey.skipped} == {"happy/a/round", "happy/self"}
+
+
 @pytest.mark.parametrize(("title", "name"), [("faces", "FacesDVS"), ("LabDVS", "LabDVS")])
 def test_title(title, name):
     assert Folder(title).set_name == name

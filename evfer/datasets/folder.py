@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from evfer import video
+from evfer.datasets import tree
 from evfer.datasets.base import LABEL_CODES, Clip, Skipped, Survey, expression, require_folder
 from evfer.errors import ConfigError, SourceError
 
 __all__ = ["Folder"]
 
 _LAYOUT = "label/subject/clip, each clip a video or a folder of pictures, or a clips.csv"
-_LITTER = frozenset({"__macosx", "thumbs.db", "desktop.ini", ".ds_store"})
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,12 @@ class Folder:
             reasons = f" ({skipped[0].path}: {skipped[0].reason})" if skipped else ""
             raise SourceError(f"{root}: no clip found{reasons}", expected=_LAYOUT)
         clips = _number(rows)
-        return Survey(tuple(replace(clip, fps=self.fps or clip.fps) for clip in clips), skipped)
+        return Survey(
+            tuple(replace(clip, fps=self.fps or clip.fps) for clip in clips),
+            skipped,
+            _find_gaps(root, rows),
+            f"{'a table clips.csv' if table.is_file() else 'label/subject/clip'} in {root}",
+        )
 
     def open(self, clip: Clip, source: Path | None) -> video.FrameSource:
         """Open a clip's frames; see `Dataset.open`."""
@@ -90,21 +95,21 @@ class _Row:
 
 def _walk(root: Path) -> tuple[list[_Row], tuple[Skipped, ...]]:
     rows, skipped = [], []
-    for label in _children(root):
-        if not label.is_dir():
-            skipped.append(Skipped(label.name, "not a folder; labels are folders"))
-            continue
-        for subject in _children(label):
+    top = tree.list_folder(root)
+    skipped += [Skipped(file.name, "not a folder; labels are folders") for file in top.files]
+    for label in top.folders:
+        inside = tree.list_folder(label)
+        for file in inside.files:
+            reason = "no subject folder between label and clip"
+            skipped.append(Skipped(f"{label.name}/{file.name}", reason))
+        for subject in inside.folders:
             place = f"{label.name}/{subject.name}"
-            if not subject.is_dir():
-                reason = "no subject folder between label and clip"
-                skipped.append(Skipped(place, reason))
-                continue
             if video.is_clip(subject):
                 reason = "pictures right under the subject; expected a folder a clip"
                 skipped.append(Skipped(place, reason))
                 continue
-            for clip in _children(subject):
+            clips = tree.list_folder(subject)
+            for clip in (*clips.folders, *clips.files):
                 locator = f"{place}/{clip.name}"
                 if video.is_clip(clip):
                     rows.append(_Row(label.name, subject.name, locator))
@@ -115,11 +120,13 @@ def _walk(root: Path) -> tuple[list[_Row], tuple[Skipped, ...]]:
     return rows, tuple(skipped)
 
 
-def _children(folder: Path) -> list[Path]:
-    def wanted(path: Path) -> bool:
-        return path.name.casefold() not in _LITTER and not path.name.startswith(".")
-
-    return sorted(filter(wanted, folder.iterdir()), key=lambda path: video.natural_key(path.name))
+def _find_gaps(root: Path, rows: Iterable[_Row]) -> tuple[str, ...]:
+    gaps = {}
+    for row in rows:
+        folder = root / row.locator
+        if folder.is_dir() and (gap := tree.find_frames(tree.list_folder(folder).files).gap):
+            gaps[row.locator] = gap
+    return tree.warn_gaps(gaps)
 
 
 def _read_table(table: Path) -> tuple[list[_Row], tuple[Skipped, ...]]:

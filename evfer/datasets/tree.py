@@ -268,12 +268,11 @@ def find_frames(files: Iterable[Path], pattern: str = r".*?(\d+)") -> Frames:
     )
 
 
-def warn_gaps(gaps: Mapping[str, tuple[int, int]], fps: float) -> tuple[str, ...]:
+def warn_gaps(gaps: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
     """Say in one sentence, or none, which clips have gaps in the numbers of their frames.
 
     Args:
         gaps: for a clip's name, the two numbers around its first gap.
-        fps: frames a second, which stay what they are.
     """
     if not gaps:
         return ()
@@ -281,7 +280,7 @@ def warn_gaps(gaps: Mapping[str, tuple[int, int]], fps: float) -> tuple[str, ...
     clips = "1 clip has" if len(gaps) == 1 else f"{len(gaps)} clips have"
     return (
         f"{clips} gaps in the numbers of the frames: {listed}; "
-        f"the frames follow each other at {fps:g} a second all the same",
+        "the frames are taken to follow each other evenly all the same",
     )
 
 
