@@ -56,7 +56,7 @@ def catalog(data: Path) -> tuple[Section, ...]:
     Args:
         data: the data folder, to say which sets are converted.
     """
-    from evfer.transforms import AUGMENTATIONS
+    from evfer.transforms import AUGMENTATIONS, READINGS
 
     recipes = {name: _recipe(name) for name in config.list_shipped("pipelines")}
     converting = {n: r for n, r in recipes.items() if "train" not in r}
@@ -81,9 +81,25 @@ def catalog(data: Path) -> tuple[Section, ...]:
         Section(
             "Augmentations",
             "--eda",
-            tuple(Item(name, _first_line(kind)) for name, kind in AUGMENTATIONS.items()),
+            (
+                *(Item(name, _first_line(kind)) for name, kind in AUGMENTATIONS.items()),
+                *(Item(name, about) for name, (_, _, about) in READINGS.items()),
+            ),
         ),
+        Section("Sets of augmentations", "--eda", _augmentation_sets()),
         Section("Models", "--model", tuple(_plugin_items("evfer.models"))),
+    )
+
+
+def _augmentation_sets() -> tuple[Item, ...]:
+    from evfer.transforms import COMMON, PRESETS
+
+    named = (Item(name, "+".join(names) or "nothing") for name, names in PRESETS.items())
+    about = f"one of the {2 ** len(COMMON)} subsets S of {'+'.join(COMMON)}"
+    return (
+        *named,
+        Item("common(S)", f"{about}; such as common(hflip+noise)"),
+        Item("common_paper(S)", "likewise, as the paper's words describe them"),
     )
 
 

@@ -83,7 +83,7 @@ def names(group: str) -> list[str]:
 def canonical(group: str, name: str) -> str:
     """Give the name that an alias stands for, or the name itself, in any case of its letters."""
     plain = name.casefold()
-    return _ALIASES.get(group, {}).get(plain, plain if plain in BUILTIN[group] else name)
+    return _ALIASES.get(group, {}).get(plain, plain if plain in BUILTIN.get(group, {}) else name)
 
 
 def load(group: str, name: str) -> Any:

@@ -394,3 +394,63 @@ def test_every_class_is_frozen_and_buildable_from_nothing():
         field = dataclasses.fields(step)[0].name
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(step, field, 1)
+
+
+def test_every_subset_of_the_common_five_has_a_name():
+    names = transforms.common_subsets()
+    assert len(set(names)) == 32
+    assert names[0] == "common()"
+    assert names[-1] == "common(hflip+noise+reverse+polflip+crop)"
+    found = [tuple(t["name"] for t in transforms.parse_names(name)) for name in names]
+    assert len(set(found)) == 32
+    for names_of, tables in zip(names, found, strict=True):
+        inside = names_of.removeprefix("common(").removesuffix(")")
+        assert set(tables) == {part for part in inside.split("+") if part}
+    assert transforms.parse_names("common()") == transforms.parse_names("none") == ()
+    assert transforms.parse_names("common(crop+hflip)") == transforms.parse_names("hflip+crop")
+    assert transforms.common(["crop", "noise"]) == "common(noise+crop)"
+    with pytest.raises(UnknownNameError, match="common augmentation"):
+        transforms.parse_names("common(hflip+mirror)")
+    with pytest.raises(UnknownNameError, match="common augmentation"):
+        transforms.common(["mirror"])
+    with pytest.raises(UnknownNameError, match="reading"):
+        transforms.common([], reading="text")
+
+
+def test_both_readings_have_a_name():
+    build, parse = transforms.build, transforms.parse_names
+    of = {name: build(parse(name)).steps[0] for name in transforms.READINGS}
+    for name in ("reverse", "polflip", "crop", "mirror"):
+        (plain,) = transforms.build(transforms.parse_names(name)).steps
+        assert of[f"{name}_code"] == plain
+    assert of["reverse_paper"] == transforms.RandomTimeReversal(0.2, invert_polarity=False)
+    assert of["polflip_paper"] == transforms.RandomFlipPolarity(0.5, "clip")
+    assert of["crop_isotropic"] == transforms.RandomResizedCrop(isotropic=True)
+    assert of["mirror_paper"] == transforms.RandomMirrorEvents()
+    paper = transforms.build(transforms.parse_names("common_paper(polflip+reverse+hflip)")).steps
+    assert paper == (
+        transforms.RandomFlipLR(),
+        transforms.RandomTimeReversal(invert_polarity=False),
+        transforms.RandomFlipPolarity(0.5, "clip"),
+    )
+    assert len(set(transforms.common_subsets("paper"))) == 32
+
+
+def test_settings_stand_in_parentheses():
+    found = transforms.build(
+        transforms.parse_names("crop(area=[0.5,1],isotropic=true) + noise(severity=0.03, p=1)")
+    )
+    assert found.steps == (
+        transforms.UniformNoise(1.0, 0.03),
+        transforms.RandomResizedCrop(area=(0.5, 1.0), isotropic=True),
+    )
+    assert transforms.parse_names("hflip()") == ({"name": "hflip"},)
+    for name, presets in transforms.PRESETS.items():
+        assert {t["name"] for t in transforms.parse_names(name)} == set(presets)
+    for wrong in ("noise(severity=0.1", "noise)", "noise((p=1))", "noise(p=1)x"):
+        with pytest.raises(ConfigError):
+            transforms.parse_names(wrong)
+    with pytest.raises(ConfigError, match="twice"):
+        transforms.parse_names("noise(p=1)+noise")
+    with pytest.raises(ConfigError, match="as a setting"):
+        transforms.parse_names("noise(name=1)")

@@ -19,6 +19,15 @@ from evfer.transforms.base import Augmentation, Transform, sample_rng
 from evfer.transforms.drop import DropEvent, DropEventByArea, DropEventByTime, EventDrop
 from evfer.transforms.mirror import RandomMirror, RandomMirrorEvents
 from evfer.transforms.noise import UniformNoise
+from evfer.transforms.presets import (
+    AUGMENTATIONS,
+    COMMON,
+    PRESETS,
+    READINGS,
+    common,
+    common_subsets,
+    parse_names,
+)
 from evfer.transforms.space import RandomFlipLR, RandomResizedCrop, RandomScale, RandomShift
 from evfer.transforms.time import RandomFlipPolarity, RandomTimeReversal
 
@@ -26,6 +35,7 @@ __all__ = [
     "AUGMENTATIONS",
     "COMMON",
     "PRESETS",
+    "READINGS",
     "Augmentation",
     "DropEvent",
     "DropEventByArea",
@@ -41,40 +51,12 @@ __all__ = [
     "RandomTimeReversal",
     "UniformNoise",
     "build",
+    "common",
+    "common_subsets",
     "describe",
     "parse_names",
     "sample_rng",
 ]
-
-AUGMENTATIONS: dict[str, type[Any]] = {
-    "hflip": RandomFlipLR,
-    "noise": UniformNoise,
-    "reverse": RandomTimeReversal,
-    "polflip": RandomFlipPolarity,
-    "eventdrop": EventDrop,
-    "drop_events": DropEvent,
-    "drop_time": DropEventByTime,
-    "drop_area": DropEventByArea,
-    "mirror_events": RandomMirrorEvents,
-    "shift": RandomShift,
-    "scale": RandomScale,
-    "crop": RandomResizedCrop,
-    "mirror": RandomMirror,
-}
-"""Names of the augmentations, in the order in which a preset or `--eda` applies them."""
-
-COMMON = ("hflip", "noise", "reverse", "polflip", "crop")
-"""The five common augmentations whose 32 subsets the Spiking-FER study compares."""
-
-PRESETS: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "best_common": ("hflip", "noise", "crop"),
-    "fig6_A": ("hflip", "noise", "crop"),
-    "fig6_B": ("hflip", "noise", "crop", "eventdrop"),
-    "fig6_C": ("hflip", "noise", "crop", "eventdrop", "mirror"),
-    "code_default": ("hflip", "noise", "crop", "reverse", "mirror", "eventdrop"),
-}
-"""Named sets of augmentations, each with its default settings."""
 
 
 def build(tables: Iterable[Mapping[str, Any]]) -> Augmentation:
@@ -118,29 +100,3 @@ def describe(augmentation: Augmentation) -> tuple[dict[str, Any], ...]:
         name = names.get(kind, f"{kind.__module__}:{kind.__qualname__}")
         tables.append({"name": name, **config.to_dict(step)})
     return tuple(tables)
-
-
-def parse_names(text: str) -> tuple[dict[str, Any], ...]:
-    """Read names of augmentations, as `--eda` takes them.
-
-    Args:
-        text: a preset's name, or names with commas or plus signs between them, in any order;
-            nothing at all, or "none", means no augmentation.
-
-    Returns:
-        One table each, with default settings, in the order in which they act.
-
-    Raises:
-        UnknownNameError: for a name that does not exist.
-
-    Example:
-        >>> parse_names("crop,hflip")
-        ({'name': 'hflip'}, {'name': 'crop'})
-    """
-    wanted = PRESETS.get(text.strip())
-    if wanted is None:
-        wanted = tuple(name.strip() for name in text.replace("+", ",").split(",") if name.strip())
-    for name in wanted:
-        if name not in AUGMENTATIONS:
-            raise UnknownNameError("augmentation", name, [*AUGMENTATIONS, *PRESETS])
-    return tuple({"name": name} for name in AUGMENTATIONS if name in wanted)

@@ -1,7 +1,4 @@
-"""What a fold's predictions are worth: scores, baselines, and how sure one can be of them.
-
-Everything works on class indices: labels and predictions are whole numbers from 0 to C - 1.
-"""
+"""Scores of predictions, and what guessing would score."""
 
 from __future__ import annotations
 
@@ -18,14 +15,13 @@ from evfer.errors import DataError
 __all__ = [
     "COLLAPSE_SHARE",
     "Scores",
-    "Spread",
+    "SubjectScore",
     "chance",
     "collapsed",
     "confusion",
     "majority",
     "score",
-    "spread",
-    "subject_bootstrap",
+    "score_subjects",
 ]
 
 COLLAPSE_SHARE = 0.95
@@ -50,18 +46,18 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Mean and spread of some scores.
+class SubjectScore:
+    """What a model is worth for one person.
 
     Args:
-        n: how many.
-        mean: their mean.
-        std: their sample standard deviation (n - 1); None for a single score.
+        subject: who.
+        n: their tests; a clip that was tested several times counts as often.
+        accuracy: share of them that is right.
     """
 
+    subject: str
     n: int
-    mean: float
-    std: float | None
+    accuracy: float
 
 
 def score(labels: ArrayLike, predictions: ArrayLike) -> Scores:
@@ -134,62 +130,22 @@ def collapsed(predictions: ArrayLike) -> bool:
     return bool(counts.max() >= COLLAPSE_SHARE * counts.sum())
 
 
-def spread(scores: Sequence[float]) -> Spread:
-    """Give mean and sample standard deviation of folds' scores.
-
-    Raises:
-        DataError: if there are none.
-    """
-    if not len(scores):
-        raise DataError("no score to average", expected="one or more")
-    values = np.asarray(scores, np.float64)
-    std = float(values.std(ddof=1)) if len(values) > 1 else None
-    return Spread(len(values), float(values.mean()), std)
-
-
-def subject_bootstrap(
-    predictions: Sequence[Mapping[str, Any]],
-    *,
-    level: float = 0.95,
-    n_resamples: int = 2000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Give a confidence interval of accuracy that treats people, not clips, as the sample.
-
-    Clips of one person are right or wrong together, so drawing clips would promise too much:
-    whole people are drawn, with replacement, and the accuracy of all their clips is taken.
+def score_subjects(predictions: Sequence[Mapping[str, Any]]) -> tuple[SubjectScore, ...]:
+    """Score each person apart.
 
     Args:
-        predictions: of all folds together, each with `subject`, `label` and `prediction`, as
-            result rows hold them. A clip that was tested several times counts as often.
-        level: share of resamples inside the interval.
-        n_resamples: how often people are drawn.
-        seed: seed of the draws.
+        predictions: each with `subject`, `label` and `prediction`, as result rows hold them.
 
     Returns:
-        Lower and upper bound (percentiles of the resampled accuracies).
-
-    Raises:
-        DataError: if there are no predictions.
-
-    Source:
-        Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile
-        interval), over clusters; deviates: none.
+        One score a person, by name.
     """
-    if not predictions:
-        raise DataError("no prediction to resample", expected="one or more")
-    subjects = sorted({str(row["subject"]) for row in predictions})
-    place = {subject: i for i, subject in enumerate(subjects)}
-    right, total = np.zeros(len(subjects)), np.zeros(len(subjects))
+    right: dict[str, list[bool]] = {}
     for row in predictions:
-        i = place[str(row["subject"])]
-        right[i] += row["label"] == row["prediction"]
-        total[i] += 1
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, len(subjects), (n_resamples, len(subjects)))
-    accuracies = right[drawn].sum(axis=1) / total[drawn].sum(axis=1)
-    low, high = np.quantile(accuracies, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+        right.setdefault(str(row["subject"]), []).append(row["label"] == row["prediction"])
+    return tuple(
+        SubjectScore(subject, len(right[subject]), sum(right[subject]) / len(right[subject]))
+        for subject in sorted(right)
+    )
 
 
 def _pair(labels: ArrayLike, predictions: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
