@@ -265,3 +265,109 @@ def test_wrong_input_is_refused():
         )
     with pytest.raises(ConfigError, match="region"):
         Region(0, 0, 0, 3)
+
+
+REAL = ["voxel_grid", "time_surface", "decay", "binary_code"]
+
+
+def spread_out(events):
+    """Give tonic's own dtype: signed polarity, which its bool would lose."""
+    kinds = [("x", "<i2"), ("y", "<i2"), ("p", "<i2"), ("t", "<i8")]
+    plain = np.empty(len(events), kinds)
+    for name in ("x", "y", "p", "t"):
+        plain[name] = events[name]
+    return plain
+
+
+@pytest.mark.parametrize("n_steps", [1, 4, 6])
+def test_voxel_grid_equals_tonic(n_steps):
+    from tonic.transforms import ToVoxelGrid
+
+    events = make_events(500, seed=n_steps, first_us=77)
+    expected = ToVoxelGrid(SENSOR.tonic, n_time_bins=n_steps)(spread_out(events))
+    found = to_frames(
+        events, SENSOR, n_steps=n_steps, kind="voxel_grid", edge="tonic", binary=False
+    )
+    np.testing.assert_allclose(found[:, 1] - found[:, 0], expected[:, 0], atol=1e-5)
+
+
+def test_exact_voxel_grid_shares_out_every_event():
+    events = make_events(300)
+    found = to_frames(events, SENSOR, kind="voxel_grid", binary=False)
+    assert found.sum() == pytest.approx(300, rel=1e-5)  # tonic's loses the last instant
+
+
+def test_time_surface_equals_tonic():
+    from tonic.transforms import ToTimesurface
+
+    events = make_events(500, last_us=6001)
+    events["t"][0], events["t"][-1] = 0, 6000
+    expected = ToTimesurface(SENSOR.tonic, dt=1000, tau=700.0)(spread_out(events))
+    found = to_frames(events, SENSOR, kind="time_surface", edge="tonic", binary=False, tau_us=700.0)
+    assert len(expected) == 6
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_decay_sums_what_is_left_of_every_event():
+    events = make_events(200, last_us=4000)
+    events["t"][0], events["t"][-1] = 0, 3999  # so that a step is 1000
+    found = to_frames(events, SENSOR, n_steps=4, kind="decay", binary=False, tau_us=900.0)
+    expected = np.zeros_like(found, np.float64)
+    for x, y, p, t in zip(*(events[name].tolist() for name in "xypt"), strict=True):
+        for step in range(t // 1000, 4):
+            expected[step, int(p), y, x] += np.exp(-(1000 * (step + 1) - t) / 900)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_binary_code_equals_tonic():
+    from tonic.transforms import ToBinaRep
+
+    events = make_events(400)
+    ones = to_frames(events, SENSOR, n_steps=3 * 4)
+    expected = ToBinaRep(n_frames=3, n_bits=4)(ones)
+    found = to_frames(events, SENSOR, n_steps=3, kind="binary_code", binary=False, bits=4)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", REAL)
+@pytest.mark.parametrize("resize", ["maxpool", "nearest", "event"])
+def test_real_values_are_resized_like_pictures(kind, resize):
+    events = make_events(400)
+    small = to_frames(events, SENSOR, kind=kind, binary=False, size=7, resize=resize)
+    assert small.shape == (6, 2, 7, 7)
+    whole = to_frames(events, SENSOR, kind=kind, binary=False)
+    if resize == "maxpool":
+        pooled = torch.nn.functional.adaptive_max_pool2d(torch.from_numpy(whole), 7)
+        np.testing.assert_array_equal(small, pooled.numpy())
+    elif resize == "nearest":
+        rows, columns = np.arange(7) * 14 // 7, np.arange(7) * 20 // 7
+        np.testing.assert_array_equal(small, whole[:, :, rows][..., columns])
+    elif kind == "voxel_grid":
+        assert small.sum() == pytest.approx(400, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", REAL)
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_real_values_of_next_to_nothing(kind, n):
+    events = make_events(n, last_us=2)
+    found = to_frames(events, SENSOR, kind=kind, binary=False)
+    assert found.shape == (6, 2, 14, 20)
+    assert np.isfinite(found).all()
+    assert (found.sum() > 0) == (n > 0)
+
+
+@pytest.mark.parametrize("kind", REAL)
+def test_real_values_are_not_ones(kind):
+    with pytest.raises(ConfigError, match="binary = false"):
+        FramesParams(kind=kind)
+
+
+@pytest.mark.parametrize("kind", REAL)
+def test_real_values_of_an_event_off_the_sensor(kind):
+    events = make_events(5)
+    columns = (events["x"].copy(), events["y"].copy(), events["p"].copy(), events["t"].copy())
+    columns[0][3] = 20
+    params = FramesParams(kind=kind, binary=False, size=None)
+    frames = np.zeros((6, 2, 14, 20), np.float32)
+    with pytest.raises(EventsError, match="event 3"):
+        fill_frames(frames, *columns, SENSOR, params, Region(0, 0, 20, 14))
