@@ -25,8 +25,10 @@ __all__ = ["BUILTIN", "Plugin", "available", "canonical", "load", "names", "sour
 
 BUILTIN: dict[str, dict[str, str]] = {
     "evfer.datasets": {
+        "adfes": "evfer.datasets.adfes:ADFES",
         "demo": "evfer.datasets.demo:DemoHeads",
         "folder": "evfer.datasets.folder:Folder",
+        "mmi": "evfer.datasets.mmi:MMI",
     },
     "evfer.models": {
         "resnet18": "evfer.models.resnet:resnet18",

@@ -8,7 +8,7 @@ halved, and the choice that shows the best upright frontal face holds for the wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -19,7 +19,7 @@ from evfer.faces.landmarks import frontal_score
 from evfer.faces.pixels import luma
 from evfer.video import FrameSource
 
-__all__ = ["UPRIGHT", "Half", "Rotation", "Stored", "View", "Viewed", "choose_view", "shorten"]
+__all__ = ["UPRIGHT", "Half", "Rotation", "Start", "Stored", "View", "Viewed", "choose_view"]
 
 Rotation: TypeAlias = Literal["none", "90 clockwise", "90 counter-clockwise", "180"]
 Half: TypeAlias = Literal["whole", "left", "right"]
@@ -81,10 +81,12 @@ class Viewed:
     Args:
         frames: the stored ones.
         view: what to do to each.
+        notes: what else was chosen on opening.
     """
 
     frames: FrameSource
     view: View
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def times_s(self) -> NDArray[np.float64]:
@@ -93,8 +95,8 @@ class Viewed:
 
     @property
     def remarks(self) -> Mapping[str, str]:
-        """What was chosen on opening, with what the stored frames have to say."""
-        return {**getattr(self.frames, "remarks", {}), **self.view.remarks}
+        """What was chosen on opening."""
+        return {**self.notes, **self.view.remarks}
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -104,34 +106,43 @@ class Viewed:
 
 
 @dataclass(frozen=True)
-class _Start:
-    """The frames of a clip up to a number of them."""
+class Start:
+    """The first frames of a clip, or all of them.
+
+    Args:
+        frames: the clip's.
+        count: number of frames to keep.
+        notes: what was chosen on opening.
+    """
 
     frames: FrameSource
     count: int
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, frames: FrameSource, seconds: float, notes: Mapping[str, str]) -> Start:
+        """Keep the frames of the first seconds; a frame at that very time still counts."""
+        return cls(frames, int(np.searchsorted(frames.times_s, seconds, side="right")), notes)
 
     @property
     def times_s(self) -> NDArray[np.float64]:
+        """Times of the frames in seconds, shape (count,)."""
         return self.frames.times_s[: self.count]
 
     @property
     def remarks(self) -> Mapping[str, str]:
-        remarks: Mapping[str, str] = getattr(self.frames, "remarks", {})
-        return {**remarks, "shortened": f"{self.count} of {len(self.frames)} frames"}
+        """What was chosen on opening."""
+        if self.count == len(self.frames):
+            return self.notes
+        return {**self.notes, "shortened": f"{self.count} of {len(self.frames)} frames"}
 
     def __len__(self) -> int:
         return self.count
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        # a range before zip's other side, so that no frame too many is decoded
+        # the count comes first, so that no frame too many is decoded
         for _, frame in zip(range(self.count), self.frames, strict=False):
             yield frame
-
-
-def shorten(frames: FrameSource, seconds: float) -> FrameSource:
-    """Keep the frames of a clip's first seconds, the clip itself where it is no longer."""
-    count = int(np.searchsorted(frames.times_s, seconds, side="right"))
-    return frames if count >= len(frames) else _Start(frames, count)
 
 
 def choose_view(frames: FrameSource, stored: Stored) -> View:
