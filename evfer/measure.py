@@ -167,7 +167,7 @@ def _plan(
     seed: int,
 ) -> FoldPlan:
     if protocol is not None:
-        return folds.build(entries, protocol, n_folds, seed)
+        return folds.build(entries, protocol, n_folds, seed, set_name=folder.name)
     plan = folds.read(folder, entries)
     if n_folds is None or n_folds == len(plan.splits):
         return plan
@@ -177,4 +177,4 @@ def _plan(
             expected=f"the {len(plan.splits)} folds that were imported",
             hint="Leave --folds away, or choose a --protocol",
         )
-    return folds.build(entries, plan.protocol, n_folds, plan.seed)
+    return folds.build(entries, plan.protocol, n_folds, plan.seed, set_name=folder.name)

@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fold_sets import entries_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evfer import folds, index
+from evfer import folds, index, metrics
 from evfer.errors import ConfigError, RecordingError, UnknownNameError
-from evfer.index import IndexEntry
-
-
-def entries_of(clips):
-    """Entries from (subject, label) pairs."""
-    counts, made = {}, []
-    for subject, label in clips:
-        counts[subject] = counts.get(subject, 0) + 1
-        name = f"{subject}/{counts[subject]:03d}"
-        made.append(
-            IndexEntry(
-                name, f"{name}.h5", subject, counts[subject], label, f"label{label}",
-                1, 1, 1, "0", "0", name, 30.0, 2,
-            )
-        )  # fmt: skip
-    return made
-
+from evfer.holdout import hold_out
 
 DEMO = entries_of((f"S{s:03d}", label) for s in range(1, 13) for label in range(1, 7) for _ in "ab")
 
@@ -51,6 +36,76 @@ def test_partition(rows, n_folds, seed, protocol):
     assert plan == folds.build(entries[::-1], protocol, n_folds, seed)
 
 
+@settings(max_examples=60, deadline=None)
+@given(clips, st.integers(1, 4))
+def test_hold_outs_are_disjoint_whole_and_of_one_size(rows, n_folds):
+    plan = folds.build(entries_of(rows), "published", n_folds)
+    for split in plan.splits:
+        assert not set(split.train) & set(split.test)
+        assert set(split.train) | set(split.test) == set(range(len(rows)))
+        assert len(split.test) == max(1, int(0.2 * len(rows)))
+    assert folds.build(entries_of(rows), "published", n_folds, seed=9).sha256 == plan.sha256
+
+
+@settings(max_examples=60, deadline=None)
+@given(clips, st.integers(2, 3), st.integers(0, 5))
+def test_strict_folds_differ_by_one_person_at_most(rows, n_folds, seed):
+    entries = entries_of(rows)
+    sizes = [len(split.test) for split in folds.build(entries, "strict", n_folds, seed).splits]
+    clips_of = [sum(e.subject == s for e in entries) for s in {e.subject for e in entries}]
+    assert max(sizes) - min(sizes) <= max(clips_of)
+
+
+@settings(max_examples=60, deadline=None)
+@given(clips, st.integers(0, 5), st.sampled_from(["strict", "loso"]))
+def test_validation_people_are_neither_trained_on_nor_tested(rows, seed, protocol):
+    entries = entries_of(rows)
+    for split in folds.build(entries, protocol, 2, seed).splits:
+        people = [entries[i].subject for i in split.train]
+        if len(set(people)) < 2:
+            continue
+        labels = [entries[i].label for i in split.train]
+        kept, held = hold_out(people, labels, 0.2, seed=seed, fold=split.fold)
+        assert sorted(kept + held) == list(range(len(people)))
+        inner, outer = {people[i] for i in kept}, {people[i] for i in held}
+        tested = {entries[i].subject for i in split.test}
+        assert inner
+        assert outer
+        assert not inner & outer
+        assert not (inner | outer) & tested
+
+
+def test_strict_balances_classes_better_than_chance():
+    # people of one size, each with labels of their own: only the choice of fold can balance
+    rng = np.random.default_rng(1)
+    rows = [
+        (f"S{s:03d}", int(label))
+        for s in range(24)
+        for label in rng.choice(6, size=5, p=rng.dirichlet(np.full(6, 0.3))) + 1
+    ]
+    entries = entries_of(rows)
+    labels = np.array([e.label for e in entries])
+    people = np.array([e.subject for e in entries])
+
+    def imbalance(fold_of):
+        counts = [[np.sum(labels[fold_of == k] == c) for c in range(1, 7)] for k in range(4)]
+        return np.abs(np.array(counts) - np.mean(counts, axis=0)).sum()
+
+    drawn = []
+    for _ in range(200):
+        order = rng.permutation(np.unique(people))
+        place = {person: i % 4 for i, person in enumerate(order)}
+        drawn.append(imbalance(np.array([place[p] for p in people])))
+    found = []
+    for seed in range(10):
+        fold_of = np.zeros(len(rows), int)
+        for split in folds.build(entries, "strict", 4, seed).splits:
+            fold_of[list(split.test)] = split.fold
+        assert np.bincount(fold_of).tolist() == [30] * 4
+        found.append(imbalance(fold_of))
+    assert np.median(found) < np.quantile(drawn, 0.05)
+
+
 def test_strict_is_even_and_balanced():
     plan = folds.build(DEMO, "strict", 4)
     assert [len(split.test) for split in plan.splits] == [36] * 4
@@ -69,22 +124,6 @@ def test_strict_keeps_classes_even_when_subjects_differ():
         assert sorted(entries_of(rows)[i].label for i in split.test) == [1] * 4 + [2] * 4
 
 
-# sizes of the published sets before a row was deleted, and the test counts of their fold files
-@pytest.mark.parametrize(
-    ("n_clips", "deleted", "sizes"),
-    [
-        (131, None, [26] * 10),
-        (478, None, [95] * 10),
-        (358, 239, [71, 70, 71, 71, 71, 71, 71, 71, 71, 70]),
-        (208, 27, [41, 41, 41, 41, 41, 40, 41, 41, 41, 41]),
-    ],
-)
-def test_published_recipe_gives_the_published_counts(n_clips, deleted, sizes):
-    entries = entries_of((f"S{k:03d}", 1) for k in range(n_clips))
-    plan = folds.build(entries, "published", 10)
-    assert [sum(i != deleted for i in split.test) for split in plan.splits] == sizes
-
-
 def test_published_recipe_leaks_and_says_so():
     plan = folds.build(DEMO, "code", 10)
     assert plan.protocol == "published"
@@ -95,6 +134,40 @@ def test_published_recipe_leaks_and_says_so():
     words = " ".join(folds.explain(report))
     assert "LEAK" in words
     assert "never tested" in words
+
+
+def test_leak_report_counts_by_hand():
+    entries = entries_of([("A", 1), ("A", 1), ("A", 2), ("B", 2), ("B", 1), ("C", 3)])
+    splits = (
+        folds.Split(0, (1, 2, 4), (0, 3)),  # A and B shared; 1 is the majority, right once
+        folds.Split(1, (2, 3, 4), (0, 5)),  # A shared, C not; 2 is the majority, never right
+    )
+    plan = folds.FoldPlan("imported", 0, tuple(e.clip_id for e in entries), splits)
+    report = folds.leak(plan, entries)
+    assert report.subject_overlap == 3 / 4
+    assert report.never_tested == pytest.approx(3 / 6)  # A/002, A/003, B/002
+    assert (report.multiply_tested, report.most_tested) == (1 / 6, 2)
+    assert (report.majority, report.chance) == (0.25, 1 / 3)
+    facts = folds.fold_facts(plan, entries)
+    assert [(f.train, f.test, f.test_subjects, f.shared_subjects) for f in facts] == [
+        (3, 2, 2, 2),
+        (3, 2, 2, 1),
+    ]
+    words = " ".join(folds.explain(report))
+    assert "3 of 6 clips (50%) are never tested" in words
+    assert "up to 2 times" in words
+    assert "To beat: 25.0%" in words
+    assert "33.3% by guessing" in words
+
+
+@settings(max_examples=40, deadline=None)
+@given(clips, st.integers(2, 3), st.sampled_from(["strict", "kfold", "published"]))
+def test_majority_is_that_of_the_scores(rows, n_folds, protocol):
+    entries = entries_of(rows)
+    plan = folds.build(entries, protocol, n_folds)
+    for split, facts in zip(plan.splits, folds.fold_facts(plan, entries), strict=True):
+        train, test = ([entries[i].label for i in part] for part in (split.train, split.test))
+        assert facts.majority == metrics.majority(train, test)
 
 
 @pytest.mark.parametrize("n_folds", [0, 1, 13])

@@ -17,8 +17,8 @@ from evfer.folds.files import (
     renew,
     write,
 )
-from evfer.folds.foreign import Numbering, Reading, read_foreign
-from evfer.folds.leaks import FoldFacts, LeakReport, explain, fold_facts, leak
+from evfer.folds.foreign import Numbering, Reading, read_foreign, read_numbering
+from evfer.folds.leaks import FoldFacts, LeakReport, explain, fold_facts, leak, summary
 from evfer.folds.plan import FoldPlan, Split
 from evfer.folds.protocols import ALIASES, PROTOCOLS, build, canonical_protocol
 
@@ -39,7 +39,9 @@ __all__ = [
     "leak",
     "read",
     "read_foreign",
+    "read_numbering",
     "read_published",
     "renew",
+    "summary",
     "write",
 ]

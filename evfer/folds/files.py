@@ -13,11 +13,11 @@ from evfer.datasets.published import PublishedId
 from evfer.errors import ConfigError, RecordingError
 from evfer.files import write_text
 from evfer.folds.foreign import Numbering, read_foreign
-from evfer.folds.leaks import LeakReport, leak
+from evfer.folds.leaks import LeakReport, leak, summary
 from evfer.folds.plan import FoldPlan, make_plan
 from evfer.folds.protocols import build
 from evfer.folds.table import fold_lines, read_rows, require_both_parts
-from evfer.index import IndexEntry, class_names, read_index
+from evfer.index import IndexEntry, read_index
 
 __all__ = ["export", "read", "read_published", "renew", "write"]
 
@@ -26,29 +26,8 @@ def write(folder: Path, plan: FoldPlan, entries: Sequence[IndexEntry]) -> None:
     """Write `folds.csv` in the published format and `manifest.toml` beside it."""
     by_id = {entry.clip_id: entry for entry in entries}
     kept = [by_id[clip_id] for clip_id in plan.clip_ids]
-    found = leak(plan, entries)
-    manifest = {
-        "protocol": plan.protocol,
-        "seed": plan.seed,
-        "n_folds": len(plan.splits),
-        "folds_sha256": plan.sha256,
-        "classes": list(class_names(entries)),
-        "n_clips": len(kept),
-        "n_subjects": len({entry.subject for entry in kept}),
-        "notes": list(plan.notes),
-        "left_out": list(found.missing),
-        "leak": {
-            "subject_overlap": found.subject_overlap,
-            "never_tested": found.never_tested,
-            "multiply_tested": found.multiply_tested,
-            "most_tested": found.most_tested,
-            "left_out": found.left_out,
-            "majority": found.majority,
-            "chance": found.chance,
-        },
-    }
     write_text(folder / "folds.csv", fold_lines(plan, map(_own_row, kept)))
-    write_text(folder / "manifest.toml", config.to_toml(manifest))
+    write_text(folder / "manifest.toml", config.to_toml(summary(plan, entries)))
 
 
 def _own_row(entry: IndexEntry) -> tuple[str, int, int]:
@@ -180,9 +159,16 @@ def export(
         What the reader of the file must know of its ids, in sentences.
 
     Raises:
-        ConfigError: if published ids are asked for and not known of every clip.
+        ConfigError: if published ids are asked for and not known of every clip, or the file is
+            a converted set's own.
         OutputError: if the file cannot be written.
     """
+    if path.name == "folds.csv" and (path.parent / "index.csv").is_file():
+        raise ConfigError(
+            f"{path} belongs to a converted set",
+            expected="another file to export to",
+            hint="evfer folds without --export writes a set's own folds",
+        )
     by_id = {entry.clip_id: entry for entry in entries}
     kept = [by_id[clip_id] for clip_id in plan.clip_ids]
     named = list(map(_own_row, kept))

@@ -15,7 +15,7 @@ from evfer.folds.plan import FoldPlan, make_plan
 from evfer.folds.table import FoldRow, read_rows, require_both_parts
 from evfer.index import IndexEntry
 
-__all__ = ["Numbering", "Reading", "read_foreign"]
+__all__ = ["Numbering", "Reading", "read_foreign", "read_numbering"]
 
 Numbering = Literal["own", "published"]
 """Whether a fold file names clips as a converted set does, or as the published files do."""
@@ -122,6 +122,28 @@ def read_foreign(
         tuple(sorted(entry.clip_id for entry in entries if entry.clip_id not in found)),
     )
     return replace(reading, plan=replace(reading.plan, notes=_notes(reading, set_name)))
+
+
+def read_numbering(text: str | None) -> tuple[Numbering | None, dict[PublishedId, str]]:
+    """Understand what a user says of a fold file's ids.
+
+    Args:
+        text: "own", "published", the path of a table `subject;sequence;sid` of published ids,
+            or None.
+
+    Returns:
+        The numbering, None if nothing was said; and the table, empty if none was given.
+
+    Raises:
+        SourceError: if the table cannot be read.
+    """
+    if text is None:
+        return None, {}
+    if text == "own":
+        return "own", {}
+    if text == "published":
+        return "published", {}
+    return "published", published.read_ids(Path(text))
 
 
 def _own_key(

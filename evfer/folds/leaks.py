@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from evfer.folds.plan import FoldPlan, Split
-from evfer.index import IndexEntry
+from evfer.index import IndexEntry, class_names
 
-__all__ = ["FoldFacts", "LeakReport", "explain", "fold_facts", "leak"]
+__all__ = ["FoldFacts", "LeakReport", "explain", "fold_facts", "leak", "summary"]
 
 _NAMED = 5
 
@@ -115,6 +116,32 @@ def _facts(split: Split, plan: FoldPlan, of: Mapping[str, IndexEntry]) -> FoldFa
         len(people & {entry.subject for entry in train}),
         sum(entry.label == most for entry in test) / len(test) if test else 0.0,
     )
+
+
+def summary(plan: FoldPlan, entries: Sequence[IndexEntry]) -> dict[str, Any]:
+    """Give a plan and what leaks in plain data, as `manifest.toml` holds it."""
+    report = leak(plan, entries)
+    named = set(plan.clip_ids)
+    return {
+        "protocol": plan.protocol,
+        "seed": plan.seed,
+        "n_folds": len(plan.splits),
+        "folds_sha256": plan.sha256,
+        "classes": list(class_names(entries)),
+        "n_clips": len(plan.clip_ids),
+        "n_subjects": len({entry.subject for entry in entries if entry.clip_id in named}),
+        "notes": list(plan.notes),
+        "left_out": list(report.missing),
+        "leak": {
+            "subject_overlap": report.subject_overlap,
+            "never_tested": report.never_tested,
+            "multiply_tested": report.multiply_tested,
+            "most_tested": report.most_tested,
+            "left_out": report.left_out,
+            "majority": report.majority,
+            "chance": report.chance,
+        },
+    }
 
 
 def explain(report: LeakReport) -> tuple[str, ...]:

@@ -114,9 +114,9 @@ def _published(
     chosen, drawn, deleted = list(ordered), len(ordered), -1
     notes: list[str] = []
     if facts:
-        listed = _listed(set_name, ordered)
-        if listed or _is_published(facts, ordered):
-            chosen = listed or chosen
+        found = _published_clips(set_name, facts, ordered)
+        if found:
+            chosen = found
             drawn, deleted = facts.drawn, facts.deleted
             chosen, notes = _in_published_order(set_name, chosen, ids)
             if len(chosen) < len(ordered):
@@ -142,23 +142,22 @@ def _draw(n_clips: int, fold: int) -> list[int]:
     return [int(i) for i in order[-n_test:]]
 
 
-def _listed(set_name: str, entries: Sequence[IndexEntry]) -> list[IndexEntry] | None:
-    """Pick the published clips of a set whose published rows are all known by rule."""
+def _published_clips(
+    set_name: str, facts: Published, entries: Sequence[IndexEntry]
+) -> list[IndexEntry] | None:
+    """Pick the published clips out of a set, or give None where it does not hold them all."""
     rows = published.listing(set_name)
-    if rows is None:
-        return None
-    by_row = {((entry.subject, entry.sequence), entry.label): entry for entry in entries}
-    found = [by_row[row] for row in rows if row in by_row]
-    return found if len(found) == len(rows) else None
-
-
-def _is_published(facts: Published, entries: Sequence[IndexEntry]) -> bool:
-    counts = dict(Counter(entry.label_name for entry in entries))
-    return (
+    if rows is not None:
+        by_row = {((entry.subject, entry.sequence), entry.label): entry for entry in entries}
+        found = [by_row[row] for row in rows if row in by_row]
+        return found if len(found) == len(rows) else None
+    # the rows of the other sets follow no rule, so that numbers have to speak for them
+    same = (
         len(entries) == facts.clips
         and len({entry.subject for entry in entries}) == facts.subjects
-        and (not facts.counts or counts == dict(facts.counts))
+        and facts.counts in ({}, Counter(entry.label_name for entry in entries))
     )
+    return list(entries) if same else None
 
 
 def _in_published_order(
