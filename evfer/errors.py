@@ -3,7 +3,8 @@
     EvferError
     ├── ConfigError          2  a flag, recipe or argument that cannot be used
     │   ├── UnknownNameError    a name that is not among the known ones
-    │   └── OutputError         a folder or file that cannot be written
+    │   ├── OutputError         a folder or file that cannot be written
+    │   └── ClusterError        a Dask cluster that cannot do the work
     ├── DataError            3  data that cannot be used
     │   ├── SourceError         a source tree that is missing or not laid out as expected
     │   ├── VideoError          an image or video that cannot be read
@@ -21,6 +22,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "ClusterError",
     "ConfigError",
     "DataError",
     "EventsError",
@@ -102,6 +104,10 @@ class UnknownNameError(ConfigError):
 
 class OutputError(ConfigError):
     """A folder or file that cannot be written."""
+
+
+class ClusterError(ConfigError):
+    """A Dask cluster that cannot do the work."""
 
 
 class DataError(EvferError):

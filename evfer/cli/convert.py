@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option("--recipe", default="default", show_default=True, help="Recipe, by name or file.")
 @console.workers_option
+@console.scheduler_option
 @click.option("--limit", type=click.IntRange(1), help="Convert at most this many clips.")
 @click.option("--subjects", help="Convert these subjects only, separated by commas.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
@@ -36,6 +37,7 @@ def command(
     out: str,
     recipe: str,
     workers: int | None,
+    scheduler: str | None,
     limit: int | None,
     subjects: str | None,
     dry_run: bool,
@@ -59,15 +61,22 @@ def command(
     if dry_run:
         _print_plan(plan(reader, origin, data, settings, limit=limit, subjects=chosen))
         return 0
+    if workers is None and scheduler is None:
+        workers = default_workers()
     with console.Progress() as progress:
+
+        def show_check(done: int, total: int) -> None:
+            if done == 1:
+                progress.start("check", total, unit="recording")
+            progress.step(done, total)
 
         def show_plan(found: Plan) -> None:
             for item in found.skipped:
                 progress.say(f"skipped {item.path}: {item.reason}", "yellow")
             for failure in found.unreadable:
                 progress.say(f"failed {failure.native_id}: {failure.reason}", "red")
-            for path in found.foreign:
-                progress.say(f"left alone {path}: no clip of the source", "yellow")
+            for line in _remarks(found):
+                progress.say(line, "yellow")
             if found.kept:
                 progress.say(f"{len(found.kept)} clips are up to date and kept")
             progress.start(reader.set_name, len(found.todo))
@@ -82,9 +91,11 @@ def command(
             origin,
             data,
             settings,
-            n_workers=workers or default_workers(),
+            n_workers=workers,
+            scheduler=scheduler,
             limit=limit,
             subjects=chosen,
+            on_check=show_check,
             on_plan=show_plan,
             on_progress=show_progress,
         )
@@ -99,10 +110,23 @@ def _print_plan(found: Plan) -> None:
         console.echo(f"skip {item.path}: {item.reason}")
     for failure in found.unreadable:
         console.echo(f"unreadable {failure.native_id}: {failure.reason}")
+    for line in _remarks(found):
+        console.echo(line)
+    n_stale = len(found.todo) - found.n_missing
     console.echo(
-        f"{len(found.todo)} to convert, {len(found.kept)} up to date, "
-        f"{len(found.skipped)} skipped; nothing was written."
+        f"{len(found.todo)} to convert ({found.n_missing} missing, {n_stale} stale), "
+        f"{len(found.kept)} up to date, {len(found.skipped)} skipped; nothing was written."
     )
+
+
+def _remarks(found: Plan) -> list[str]:
+    """Say what becomes of recordings that do not fit, and of files that are not ours."""
+    lines = []
+    for (reason, redo), count in found.stale_reasons.items():
+        which = "stale, converted anew" if redo else "stale, not selected, left out of the index"
+        lines.append(f"{count} recording{'' if count == 1 else 's'} {which}: {reason}")
+    lines += [f"left alone {path}: not a recording of these clips" for path in found.foreign]
+    return lines
 
 
 def _print_summary(summary: ConversionSummary) -> None:

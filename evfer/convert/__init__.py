@@ -5,8 +5,9 @@ process or in worker processes; the files are the same whatever the number of wo
 or the interruptions, and a second run does only what is missing or out of date.
 """
 
-from evfer.convert.batch import ConversionSummary, Failure, Plan, Progress, convert, plan
+from evfer.convert.batch import ConversionSummary, Progress, convert
 from evfer.convert.clip import aligned_clip, convert_clip, recover_frames
+from evfer.convert.planning import Failure, Plan, Stale, plan
 from evfer.convert.recipe import ConversionConfig, load_config, open_dataset
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Failure",
     "Plan",
     "Progress",
+    "Stale",
     "aligned_clip",
     "convert",
     "convert_clip",

@@ -1,34 +1,27 @@
-"""All clips of a data set, in this process or several, resumable."""
+"""All clips of a data set, in this process, in several or on a cluster, resumable."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable
+import os
+import platform
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from evfer import config, folds, index, provenance, workers
-from evfer.convert.clip import convert_clip, recording_path, up_to_date
+from evfer.convert.clip import convert_clip
+from evfer.convert.planning import Failure, Plan, describe_failure, plan
 from evfer.convert.recipe import ConversionConfig
-from evfer.datasets.base import Clip, Dataset, Skipped, Survey
-from evfer.emulator import require_backend
-from evfer.errors import ConfigError, EvferError, RecordingError
-from evfer.files import make_folder, write_text
+from evfer.datasets.base import Clip, Dataset, Skipped
+from evfer.errors import ClusterError, ConfigError, EvferError, OutputError, RecordingError
+from evfer.files import host_tag, make_folder, write_text
 from evfer.index import IndexEntry
-from evfer.interpolation import require_method
+from evfer.interpolation.weights import find_weights
 
-__all__ = ["ConversionSummary", "Failure", "Plan", "Progress", "convert", "plan"]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A clip that could not be converted."""
-
-    clip_id: str
-    native_id: str
-    error: str
-    reason: str
+__all__ = ["ConversionSummary", "Progress", "convert"]
 
 
 @dataclass(frozen=True)
@@ -67,86 +60,28 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a conversion would do.
-
-    Args:
-        folder: the set's folder.
-        todo: clips to convert.
-        kept: index entries of clips that are up to date.
-        skipped: things in the source that are no clips.
-        unreadable: clips whose source cannot even be digested.
-        foreign: recordings in the folder that belong to no clip of the source.
-    """
-
-    folder: Path
-    todo: tuple[Clip, ...]
-    kept: tuple[IndexEntry, ...]
-    skipped: tuple[Skipped, ...]
-    unreadable: tuple[Failure, ...]
-    foreign: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class _Task:
+    """One clip, and all that a process needs to know to convert it; a few kilobytes."""
+
     dataset: Dataset
     source: Path | None
     folder: Path
     config: ConversionConfig
     clip: Clip
+    home: _Home | None = None
 
 
-def plan(
-    dataset: Dataset,
-    source: Path | None,
-    data: Path,
-    settings: ConversionConfig,
-    *,
-    limit: int | None = None,
-    subjects: Iterable[str] = (),
-) -> Plan:
-    """Find out what there is to convert; nothing is written.
+@dataclass(frozen=True)
+class _Home:
+    """What a cluster's worker must share with the process that sent the task.
 
     Args:
-        dataset: the data set's reader.
-        source: its source folder, or None for sets that are rendered.
-        data: the data folder; recordings go to `<data>/FerDVS/<Set>`.
-        settings: the recipe.
-        limit: convert at most this many of the clips.
-        subjects: convert these subjects only; empty means all.
-
-    Raises:
-        SourceError: if the source is missing or not laid out as expected.
-        ConfigError: if a subject is not in the source.
-        MissingExtra: if the recipe names a back end that is not installed, or needs weights.
-        DataError: if the weights given are no such thing.
+        mark: a file in the set's folder, and what it says.
+        versions: of the packages that shape a recording.
     """
-    require_backend(settings.emulator)
-    require_method(settings.interpolation)
-    survey = dataset.survey(source)
-    wanted = _select(survey, limit, tuple(subjects))
-    folder = index.set_folder(data, dataset.set_name)
-    todo, kept, unreadable = [], [], []
-    params_sha256 = config.digest(settings.shaping)
-    for clip in survey.clips:
-        path = recording_path(folder, clip)
-        if not path.exists() and clip.clip_id not in wanted:
-            continue
-        try:
-            source_sha256 = dataset.source_digest(clip, source)
-        except EvferError as error:
-            unreadable.append(_failure(clip, error))
-            continue
-        entry = up_to_date(path, clip, params_sha256, source_sha256)
-        if entry:
-            kept.append(entry)
-        elif clip.clip_id in wanted:
-            todo.append(clip)
-    known = {recording_path(folder, clip) for clip in survey.clips}
-    foreign = sorted(
-        str(p.relative_to(folder)) for p in folder.glob("*/[!.]*.h5") if p not in known
-    )
-    return Plan(folder, tuple(todo), tuple(kept), survey.skipped, tuple(unreadable), tuple(foreign))
+
+    mark: tuple[Path, str]
+    versions: Mapping[str, str]
 
 
 def convert(
@@ -155,9 +90,11 @@ def convert(
     data: Path,
     settings: ConversionConfig,
     *,
-    n_workers: int = 1,
+    n_workers: int | None = 1,
+    scheduler: str | None = None,
     limit: int | None = None,
     subjects: Iterable[str] = (),
+    on_check: Callable[[int, int], None] | None = None,
     on_plan: Callable[[Plan], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ConversionSummary:
@@ -173,38 +110,56 @@ def convert(
         source: its source folder, or None for sets that are rendered.
         data: the data folder; recordings go to `<data>/FerDVS/<Set>`.
         settings: the recipe.
-        n_workers: number of processes; 1 converts in this one.
+        n_workers: number of processes; 1 or None converts in this one. With a scheduler the most
+            clips to have under way together; None leaves that to the size of the cluster.
+        scheduler: address of a running Dask scheduler whose workers share the file system.
         limit: convert at most this many of the clips.
         subjects: convert these subjects only; empty means all.
+        on_check: called with (done, total) after each recording that was there and is checked.
         on_plan: called once, before the first clip.
         on_progress: called after each clip.
 
     Raises:
         SourceError: if the source is missing or not laid out as expected.
         OutputError: if the data folder cannot be written.
+        ClusterError: if no scheduler answers, or its workers cannot do the work.
+        MissingExtra: if something is not installed, Dask for one if a scheduler is named.
     """
-    found = plan(dataset, source, data, settings, limit=limit, subjects=subjects)
+    settings = settings.resolved(dataset.name)
+    if scheduler is not None:
+        workers.require_scheduler(scheduler)
+        # a worker stands in another folder
+        data, source = data.absolute(), source and source.absolute()
+        settings = _anywhere(settings)
+    found = plan(dataset, source, data, settings, limit=limit, subjects=subjects, on_check=on_check)
     make_folder(found.folder)
     workers.remove_stale_parts(found.folder)
     if on_plan:
         on_plan(found)
     done = list(found.kept)
     failures = list(found.unreadable)
-    tasks = [_Task(dataset, source, found.folder, settings, clip) for clip in found.todo]
     try:
-        for number, (task, result) in enumerate(
-            workers.run(_convert_task, tasks, n_workers), start=1
-        ):
-            failure = None
-            if isinstance(result, IndexEntry):
-                done.append(result)
-            else:
-                failure = _failure(task.clip, result)
-                failures.append(failure)
-            if on_progress:
-                on_progress(Progress(number, len(tasks), task.clip, failure))
-    finally:
-        fingerprint = _write_tables(found.folder, dataset, settings, done, failures)
+        with _home(found.folder, scheduler, settings) as home:
+            tasks = [
+                _Task(dataset, source, found.folder, _for_clip(settings, clip), clip, home)
+                for clip in found.todo
+            ]
+            results = workers.run(_convert_task, tasks, n_workers, scheduler)
+            for number, (task, result) in enumerate(results, start=1):
+                failure = None
+                if isinstance(result, IndexEntry):
+                    done.append(result)
+                else:
+                    failure = describe_failure(task.clip, result)
+                    failures.append(failure)
+                if on_progress:
+                    on_progress(Progress(number, len(tasks), task.clip, failure))
+    except BaseException:
+        # on a full disk this fails too, but the first error says more
+        with contextlib.suppress(OutputError):
+            _write_tables(found.folder, dataset, settings, done, failures)
+        raise
+    fingerprint = _write_tables(found.folder, dataset, settings, done, failures)
     # not after an interruption: a plan for the few clips of a half-done run would be no use
     note = _renew_folds(found.folder, done)
     return ConversionSummary(
@@ -219,22 +174,81 @@ def convert(
     )
 
 
+@contextlib.contextmanager
+def _home(
+    folder: Path, scheduler: str | None, settings: ConversionConfig
+) -> Iterator[_Home | None]:
+    """Leave a mark by which workers on other machines know the set's folder."""
+    if scheduler is None:
+        yield None
+        return
+    text = secrets.token_hex(16)
+    # named like other temporary files, so that a killed run's mark goes with those
+    mark = folder / f".mark.{host_tag()}-{os.getpid()}.part"
+    write_text(mark, text)
+    try:
+        yield _Home((mark, text), provenance.versions(_packages(settings)))
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def _anywhere(settings: ConversionConfig) -> ConversionConfig:
+    """Give a recipe whose files are found from any folder and by other users' processes."""
+    params = settings.interpolation
+    if params.method != "superslomo":
+        return settings
+    weights = str(find_weights(params.weights).absolute())
+    params = dataclasses.replace(params, weights=weights)
+    return dataclasses.replace(settings, interpolation=params)
+
+
+def _for_clip(settings: ConversionConfig, clip: Clip) -> ConversionConfig:
+    """Give a recipe without what it says of other clips, which may be thousands."""
+    names = (clip.clip_id, clip.native_id)
+    frames = {name: settings.clip.frames[name] for name in names if name in settings.clip.frames}
+    part = dataclasses.replace(settings.clip, frames=frames)
+    return dataclasses.replace(settings, clip=part)
+
+
 def _convert_task(task: _Task) -> IndexEntry:
     """Convert one clip as a worker does; see `convert_clip`."""
+    if task.home:
+        _require_home(task, task.home)
     return convert_clip(task.dataset, task.clip, task.source, task.folder, task.config)
 
 
-def _select(survey: Survey, limit: int | None, subjects: tuple[str, ...]) -> set[str]:
-    known = {clip.subject for clip in survey.clips}
-    for subject in subjects:
-        if subject not in known:
-            raise ConfigError(f'subject "{subject}"', expected="one of " + ", ".join(sorted(known)))
-    chosen = [clip for clip in survey.clips if not subjects or clip.subject in subjects]
-    return {clip.clip_id for clip in chosen[:limit]}
+def _require_home(task: _Task, home: _Home) -> None:
+    """Make sure that this worker sees the same folders and has the same libraries.
+
+    Raises:
+        ClusterError: if not; its recordings would be lost, or others than elsewhere.
+    """
+    here = f"the worker on {platform.node() or 'another machine'}"
+    path, text = home.mark
+    try:
+        seen = path.read_text(encoding="utf-8")
+    except OSError:
+        seen = ""
+    shared = "a file system that all workers share"
+    if seen != text:
+        raise ClusterError(f"{here} does not see the folder {task.folder}", expected=shared)
+    if task.source is not None and not task.source.is_dir():
+        raise ClusterError(f"{here} does not see the folder {task.source}", expected=shared)
+    own = provenance.versions(tuple(set(home.versions) - {"evfer", "python"}))
+    other = [name for name in home.versions if own[name] != home.versions[name]]
+    if other:
+        told = ", ".join(f"{name} {own[name]} for {home.versions[name]}" for name in sorted(other))
+        raise ClusterError(
+            f"{here} has other versions: {told}",
+            expected="the same everywhere, or the recordings may differ",
+            hint="Install evfer there with the same constraints.txt",
+        )
 
 
-def _failure(clip: Clip, error: BaseException) -> Failure:
-    return Failure(clip.clip_id, clip.native_id, type(error).__name__, " ".join(str(error).split()))
+def _packages(settings: ConversionConfig) -> tuple[str, ...]:
+    more = ("v2e",) * (settings.emulator.backend == "v2e")
+    more += ("torch",) * (bool(more) or settings.interpolation.method == "superslomo")
+    return provenance.CONVERSION_PACKAGES + more
 
 
 def _write_tables(
@@ -249,15 +263,13 @@ def _write_tables(
     index.write_table(folder / "failures.csv", ordered, Failure)
     # a reader made in Python may have options that no recipe names
     options = config.to_dict(dataset) if dataclasses.is_dataclass(dataset) else settings.dataset
-    more = ("v2e",) * (settings.emulator.backend == "v2e")
-    more += ("torch", "pillow") * (bool(more) or settings.interpolation.method == "superslomo")
     record = {
         "dataset": dataset.name,
         "set": dataset.set_name,
         "recipe": config.to_dict(dataclasses.replace(settings, dataset=options)),
         "params_sha256": config.digest(settings.shaping),
         "fingerprint": fingerprint,
-        "versions": provenance.versions(provenance.CONVERSION_PACKAGES + more),
+        "versions": provenance.versions(_packages(settings)),
     }
     write_text(folder / "conversion.toml", config.to_toml(record))
     return fingerprint

@@ -18,7 +18,7 @@ from evfer.convert import span
 from evfer.convert.recipe import ConversionConfig, open_dataset
 from evfer.datasets.base import Clip, Dataset
 from evfer.emulator import Seed, create
-from evfer.errors import RecordingError, SourceError, VideoError
+from evfer.errors import SourceError, VideoError
 from evfer.events import SensorSize, from_raw
 from evfer.faces import FaceClip, align, cut_out, find_apex, track
 from evfer.faces.apex import LEAST_HEIGHT

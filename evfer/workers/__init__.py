@@ -7,6 +7,13 @@ depend on where or on how many: each task is a pure function of its argument.
 
 from evfer.workers.crew import Crew, default_workers
 from evfer.workers.leftovers import remove_stale_parts
-from evfer.workers.running import open_crew, run
+from evfer.workers.running import open_crew, require_scheduler, run
 
-__all__ = ["Crew", "default_workers", "open_crew", "remove_stale_parts", "run"]
+__all__ = [
+    "Crew",
+    "default_workers",
+    "open_crew",
+    "remove_stale_parts",
+    "require_scheduler",
+    "run",
+]

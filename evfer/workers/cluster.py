@@ -14,10 +14,10 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from evfer.errors import ConfigError, MissingExtra
+from evfer.errors import ClusterError, MissingExtra
 from evfer.workers.crew import limit_threads
 
-__all__ = ["Cluster"]
+__all__ = ["Cluster", "require_scheduler"]
 
 _CONNECT_S = 8.0
 _NO_WORKER_S = 60.0  # without any worker; a cluster that grows on demand needs some time
@@ -37,24 +37,18 @@ class Cluster:
 
     Raises:
         MissingExtra: if Dask is not installed.
-        ConfigError: if no Dask scheduler answers at the address.
+        ClusterError: if no Dask scheduler answers at the address.
     """
 
     tries_alone = 1
 
     def __init__(self, address: str, most: int | None) -> None:
-        try:
-            from distributed import Client, KilledWorker
-        except ImportError as error:
-            raise MissingExtra(
-                f"--scheduler needs Dask ({error})",
-                expected="the extra dask",
-                hint='pip install "evfer[dask]"',
-            ) from error
+        require_scheduler(address)
+        from distributed import Client, KilledWorker
+
         self.deaths: tuple[type[BaseException], ...] = (KilledWorker,)
         self._address = address
         self._most = most
-        _probe(address)
         try:
             self._client = Client(address, timeout=_CONNECT_S, set_as_default=False, name="evfer")
         except (OSError, ValueError, RuntimeError) as error:
@@ -74,17 +68,17 @@ class Cluster:
         """Look whether there still are a scheduler and workers.
 
         Raises:
-            ConfigError: if there are none.
+            ClusterError: if there are none.
         """
         if self._client.status != "running":
-            raise ConfigError(
+            raise ClusterError(
                 f"{self._address}: the Dask scheduler has gone away",
                 expected="a scheduler that lives until the end",
                 hint="What is finished is kept; start it and run the same command again",
             )
         self._count()
         if time.monotonic() - self._peopled_s > _NO_WORKER_S:
-            raise ConfigError(
+            raise ClusterError(
                 f"{self._address}: no worker for {_NO_WORKER_S:.0f} s",
                 expected="at least one",
                 hint=f"Start one with: dask worker {self._address} --nthreads 1",
@@ -132,16 +126,24 @@ def _on_worker(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
 
-def _probe(address: str) -> None:
-    """Ask the scheduler who it is, before a client would wait for it in vain.
+def require_scheduler(address: str) -> None:
+    """Make sure, before long work, that a Dask scheduler answers at an address.
 
     Raises:
-        ConfigError: if no Dask scheduler answers.
+        MissingExtra: if Dask is not installed.
+        ClusterError: if none answers.
     """
-
-    async def ask() -> Any:
+    try:
         from distributed.core import rpc
+    except ImportError as error:
+        raise MissingExtra(
+            f"--scheduler needs Dask ({error})",
+            expected="the extra dask",
+            hint='pip install "evfer[dask]"',
+        ) from error
 
+    # asked for directly: a client would go on trying after its time is over
+    async def ask() -> Any:
         async with rpc(address, timeout=_CONNECT_S) as peer:
             return await asyncio.wait_for(peer.identity(), _CONNECT_S)
 
@@ -151,11 +153,11 @@ def _probe(address: str) -> None:
         raise _no_answer(address, error) from error
     kind = found.get("type") if isinstance(found, dict) else type(found).__name__
     if kind != "Scheduler":
-        raise ConfigError(f"{address}: a Dask {kind}", expected=_EXAMPLE)
+        raise ClusterError(f"{address}: a Dask {kind}", expected=_EXAMPLE)
 
 
-def _no_answer(address: str, error: BaseException) -> ConfigError:
-    return ConfigError(
+def _no_answer(address: str, error: BaseException) -> ClusterError:
+    return ClusterError(
         f"{address}: no Dask scheduler answers ({str(error) or type(error).__name__})",
         expected=_EXAMPLE,
         hint=_HINT,

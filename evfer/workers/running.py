@@ -8,10 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from typing import TypeVar
 
-from evfer.errors import ConfigError, DataError, EvferError, MissingExtra, OutputError
+from evfer.errors import (
+    ClusterError,
+    ConfigError,
+    DataError,
+    EvferError,
+    MissingExtra,
+    OutputError,
+)
 from evfer.workers.crew import Crew, Here, Processes
 
-__all__ = ["open_crew", "run"]
+__all__ = ["open_crew", "require_scheduler", "run"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -29,13 +36,14 @@ def open_crew(n_workers: int | None, scheduler: str | None = None) -> Iterator[C
         scheduler: address of a running Dask scheduler, such as tcp://host:8786.
 
     Raises:
-        ConfigError: for fewer than one worker, or if no scheduler answers.
+        ConfigError: for fewer than one worker.
+        ClusterError: if no scheduler answers.
         MissingExtra: if a scheduler is named and Dask is not installed.
     """
     _check_number(n_workers)
     crew: Crew
     if scheduler is not None:
-        # Dask is an extra, and takes long to load
+        # Dask takes long to load
         from evfer.workers.cluster import Cluster
 
         crew = Cluster(scheduler, n_workers)
@@ -48,6 +56,13 @@ def open_crew(n_workers: int | None, scheduler: str | None = None) -> Iterator[C
         raise
     finally:
         crew.close()
+
+
+def require_scheduler(address: str) -> None:
+    """Make sure, before long work, that a Dask scheduler answers; see `open_crew`."""
+    from evfer.workers import cluster
+
+    cluster.require_scheduler(address)
 
 
 def run(
@@ -70,8 +85,8 @@ def run(
         unless nothing further can succeed. A task whose process keeps dying gives a DataError.
 
     Raises:
-        ConfigError: for fewer than one worker, if no scheduler answers, or if its cluster loses
-            all its workers.
+        ConfigError: for fewer than one worker.
+        ClusterError: if no scheduler answers, or its cluster cannot do the work.
         OutputError: as soon as a task cannot write, since no other will be able to.
         MissingExtra: as soon as a task finds that something is not installed, likewise.
     """
@@ -147,7 +162,7 @@ def _run(
 def _outcome(function: Callable[[Task], Result], task: Task) -> Result | EvferError:
     try:
         return function(task)
-    except (OutputError, MissingExtra):
+    except (OutputError, ClusterError, MissingExtra):
         raise
     except EvferError as error:
         return error

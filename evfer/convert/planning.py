@@ -1,0 +1,294 @@
+"""What a conversion would do: what is there already, and whether it is what would be made.
+
+Whether a recording is kept is settled by digests: of the settings that shaped it, of the source
+it came from, of the version that made it. That a file is there says nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import evfer
+from evfer import config, index, store
+from evfer.convert.clip import index_entry, recording_path
+from evfer.convert.recipe import ConversionConfig
+from evfer.datasets.base import Clip, Dataset, Skipped, Survey
+from evfer.emulator import require_backend
+from evfer.errors import ConfigError, EvferError, RecordingError
+from evfer.index import IndexEntry
+from evfer.interpolation import require_method
+
+__all__ = ["Failure", "Plan", "Stale", "describe_failure", "plan"]
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_NAMED = 3  # differing settings that a reason names
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A clip that could not be converted."""
+
+    clip_id: str
+    native_id: str
+    error: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A recording that a run would not make as it is.
+
+    Args:
+        clip_id: its clip.
+        reason: why, in words, the same for all recordings with the same reason.
+        redo: whether the clip is among those to convert now; otherwise its recording stays, out
+            of the index, since it does not belong to the others.
+    """
+
+    clip_id: str
+    reason: str
+    redo: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a conversion would do.
+
+    Args:
+        folder: the set's folder.
+        todo: clips to convert: those without a recording, and those whose recording is stale.
+        kept: index entries of clips that are up to date.
+        skipped: things in the source that are no clips.
+        unreadable: clips that cannot be converted, as their source cannot even be digested, or
+            a file of another tool stands in their recording's place.
+        foreign: recordings in the folder that belong to no clip, or that evfer did not make;
+            they are left alone.
+        stale: recordings that are out of date, and why.
+    """
+
+    folder: Path
+    todo: tuple[Clip, ...]
+    kept: tuple[IndexEntry, ...]
+    skipped: tuple[Skipped, ...]
+    unreadable: tuple[Failure, ...]
+    foreign: tuple[str, ...]
+    stale: tuple[Stale, ...] = ()
+
+    @property
+    def n_missing(self) -> int:
+        """Clips to convert that have no recording yet."""
+        return len(self.todo) - sum(item.redo for item in self.stale)
+
+    @property
+    def stale_reasons(self) -> dict[tuple[str, bool], int]:
+        """Number of stale recordings by (reason, redo), the most frequent first."""
+        counts: dict[tuple[str, bool], int] = {}
+        for item in self.stale:
+            counts[item.reason, item.redo] = counts.get((item.reason, item.redo), 0) + 1
+        return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def plan(
+    dataset: Dataset,
+    source: Path | None,
+    data: Path,
+    settings: ConversionConfig,
+    *,
+    limit: int | None = None,
+    subjects: Iterable[str] = (),
+    on_check: Callable[[int, int], None] | None = None,
+) -> Plan:
+    """Find out what there is to convert; nothing is written.
+
+    Args:
+        dataset: the data set's reader.
+        source: its source folder, or None for sets that are rendered.
+        data: the data folder; recordings go to `<data>/FerDVS/<Set>`.
+        settings: the recipe.
+        limit: convert at most this many of the clips.
+        subjects: convert these subjects only; empty means all.
+        on_check: called with (done, total) after each recording that was there and is checked.
+
+    Raises:
+        SourceError: if the source is missing or not laid out as expected.
+        ConfigError: if a subject is not in the source.
+        MissingExtra: if the recipe names a back end that is not installed, or needs weights.
+        DataError: if the weights given are no such thing.
+    """
+    require_backend(settings.emulator)
+    require_method(settings.interpolation)
+    settings = settings.resolved(dataset.name)
+    survey = dataset.survey(source)
+    wanted = _select(survey, limit, tuple(subjects))
+    folder = index.set_folder(data, dataset.set_name)
+    found = _Findings()
+    shaping = settings.shaping
+    present = set(folder.glob("*/[!.]*.h5"))
+    there = [clip for clip in survey.clips if recording_path(folder, clip) in present]
+
+    def look(clip: Clip) -> IndexEntry | _Outdated | _Foreign | EvferError:
+        own = settings.shaping_of(clip, shaping)
+        try:
+            return _examine(recording_path(folder, clip), clip, own, dataset, source)
+        except EvferError as error:
+            return error
+
+    looked = {}
+    for number, (clip, result) in enumerate(_map(look, there), start=1):
+        looked[clip.clip_id] = result
+        if on_check:
+            on_check(number, len(there))
+    for clip in survey.clips:
+        found.sort(clip, looked.get(clip.clip_id), clip.clip_id in wanted)
+    known = {recording_path(folder, clip) for clip in survey.clips}
+    strangers = {str(p.relative_to(folder)) for p in present - known} | set(found.foreign)
+    return Plan(
+        folder,
+        tuple(found.todo),
+        tuple(found.kept),
+        survey.skipped,
+        tuple(found.unreadable),
+        tuple(sorted(strangers)),
+        tuple(found.stale),
+    )
+
+
+def describe_failure(clip: Clip, error: BaseException) -> Failure:
+    """Give a clip's failure with the error's message on one line."""
+    return Failure(clip.clip_id, clip.native_id, type(error).__name__, " ".join(str(error).split()))
+
+
+@dataclass(frozen=True)
+class _Outdated:
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Foreign:
+    path: str
+
+
+@dataclass
+class _Findings:
+    todo: list[Clip] = field(default_factory=list)
+    kept: list[IndexEntry] = field(default_factory=list)
+    unreadable: list[Failure] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    stale: list[Stale] = field(default_factory=list)
+
+    def sort(
+        self, clip: Clip, state: IndexEntry | _Outdated | _Foreign | EvferError | None, wanted: bool
+    ) -> None:
+        if isinstance(state, IndexEntry):
+            self.kept.append(state)
+            return
+        if isinstance(state, EvferError):
+            self.unreadable.append(describe_failure(clip, state))
+            return
+        if isinstance(state, _Foreign):
+            self.foreign.append(state.path)
+            if wanted:
+                error = RecordingError(
+                    f"{state.path}: not a recording of evfer, left alone",
+                    expected="no file in the recording's place, or one that evfer made",
+                    hint="Move it away, or choose another folder with --out",
+                )
+                self.unreadable.append(describe_failure(clip, error))
+            return
+        if isinstance(state, _Outdated):
+            self.stale.append(Stale(clip.clip_id, state.reason, wanted))
+        if wanted:
+            self.todo.append(clip)
+
+
+def _map(
+    look: Callable[[Clip], IndexEntry | _Outdated | _Foreign | EvferError], clips: list[Clip]
+) -> Iterator[tuple[Clip, IndexEntry | _Outdated | _Foreign | EvferError]]:
+    # digesting is reading and hashing, which leave Python's lock to others
+    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+    try:
+        yield from zip(clips, pool.map(look, clips), strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _examine(
+    path: Path, clip: Clip, shaping: Mapping[str, Any], dataset: Dataset, source: Path | None
+) -> IndexEntry | _Outdated | _Foreign:
+    """Tell whether a new run would make a recording again, byte for byte."""
+    try:
+        found = store.inspect(path)
+    except RecordingError:
+        return _Outdated("the file is damaged") if _may_be_ours(path) else _foreign(path)
+    if found.get("format") != store.FORMAT:
+        return _foreign(path)
+    version = found.get("generator_version")
+    if version != evfer.__version__:
+        return _Outdated(f"made by evfer {version}")
+    if found.get("params_sha256") != config.digest(shaping):
+        return _Outdated(f"another recipe: {_differences(found.get('params'), shaping)}")
+    for what, before, now in (
+        ("label", found.get("label_name"), clip.label_name),
+        ("label's code", found.get("label"), clip.label),
+        ("clip in the source", found.get("native_id"), clip.native_id),
+    ):
+        if before != now:
+            return _Outdated(f"another {what}")
+    if found.get("source_sha256") != dataset.source_digest(clip, source):
+        return _Outdated("its source has changed")
+    try:
+        return index_entry(path, clip, found)
+    except (OSError, KeyError, TypeError):
+        return _Outdated("the file is damaged")
+
+
+def _may_be_ours(path: Path) -> bool:
+    """Tell whether a file that cannot be read may be one of evfer's, cut short."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_HDF5))
+    except OSError:
+        return False
+    return start in (_HDF5, b"")
+
+
+def _foreign(path: Path) -> _Foreign:
+    return _Foreign(f"{path.parent.name}/{path.name}")
+
+
+def _differences(before: object, now: Mapping[str, Any]) -> str:
+    """Name the settings that differ, with their values then and now."""
+    old = dict(_flatten(before)) if isinstance(before, Mapping) else {}
+    new = dict(_flatten(now))
+    names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    said = [f"{name} {_spell(old, name)}, now {_spell(new, name)}" for name in names[:_NAMED]]
+    if len(names) > _NAMED:
+        said.append(f"{len(names) - _NAMED} more")
+    return "; ".join(said)
+
+
+def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        place = f"{above}{name}"
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{place}.")
+        else:
+            yield place, list(value) if isinstance(value, tuple) else value
+
+
+def _spell(values: Mapping[str, Any], name: str) -> str:
+    return str(values[name]) if name in values else "not there"
+
+
+def _select(survey: Survey, limit: int | None, subjects: tuple[str, ...]) -> set[str]:
+    known = {clip.subject for clip in survey.clips}
+    for subject in subjects:
+        if subject not in known:
+            raise ConfigError(f'subject "{subject}"', expected="one of " + ", ".join(sorted(known)))
+    chosen = [clip for clip in survey.clips if not subjects or clip.subject in subjects]
+    return {clip.clip_id for clip in chosen[:limit]}
