@@ -201,7 +201,8 @@ def listing(set_name: str) -> tuple[tuple[PublishedId, int], ...] | None:
 def rule(set_name: str) -> str:
     """Say in a sentence how the published ids of a set meet its own; empty if none are known."""
     card = cards.find_by_set(set_name)
-    return card.published.note if card and card.published else ""
+    note = card.published.note.strip() if card and card.published else ""
+    return note if not note or note.endswith(".") else note + "."
 
 
 def read_ids(path: Path) -> dict[PublishedId, str]:
