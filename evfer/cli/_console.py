@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import rich_click as click
@@ -27,6 +27,8 @@ __all__ = [
     "Progress",
     "data_option",
     "echo",
+    "label_options",
+    "label_settings",
     "out_option",
     "print_json",
     "print_table",
@@ -58,6 +60,31 @@ scheduler_option = click.option(
     metavar="ADDRESS",
     help="Work on a running Dask cluster (tcp://HOST:8786) that shares the folders.",
 )
+
+
+def label_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--labels` and `--fold-file`, short for two options of readers; see `label_settings`."""
+    fold_file = click.option(
+        "--fold-file",
+        type=click.Path(),
+        help="Your copy of the published fold file; --labels published goes without saying.",
+    )
+    labels = click.option(
+        "--labels",
+        type=click.Choice(["official", "published"]),
+        help="Take clips and labels from the data set's own files or from --fold-file.",
+    )
+    return labels(fold_file(command))
+
+
+def label_settings(labels: str | None, fold_file: str | None) -> dict[str, Any]:
+    """Give `--labels` and `--fold-file` as the overrides of a recipe that they are short for."""
+    given: dict[str, Any] = {}
+    if labels or fold_file:
+        given["labels"] = labels or "published"
+    if fold_file:
+        given["fold_file"] = fold_file
+    return {"dataset": given} if given else {}
 
 
 def set_option(example: str) -> Any:

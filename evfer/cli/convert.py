@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     help="Data folder; recordings go to OUT/FerDVS/<Set>.",
 )
 @click.option("--recipe", default="default", show_default=True, help="Recipe, by name or file.")
+@console.label_options
 @console.workers_option
 @console.scheduler_option
 @click.option("--limit", type=click.IntRange(1), help="Convert at most this many clips.")
@@ -36,6 +37,8 @@ def command(
     source: str | None,
     out: str,
     recipe: str,
+    labels: str | None,
+    fold_file: str | None,
     workers: int | None,
     scheduler: str | None,
     limit: int | None,
@@ -52,10 +55,13 @@ def command(
     from evfer.convert import convert, load_config, open_dataset, plan
     from evfer.workers import default_workers
 
-    settings = load_config(recipe, config.parse_overrides(assignments))
+    given = config.merge(
+        console.label_settings(labels, fold_file), config.parse_overrides(assignments)
+    )
+    settings = load_config(recipe, given)
     reader = open_dataset(dataset, settings)
     data = Path(out)
-    folder = Path(source) if source else data / "sources" / dataset
+    folder = Path(source) if source else data / "sources" / reader.name
     chosen = tuple(filter(None, (subjects or "").split(",")))
     origin = folder if reader.needs_source else None
     if dry_run:
@@ -100,6 +106,7 @@ def command(
             on_progress=show_progress,
         )
     _print_summary(summary)
+    _warn_uncut(summary, settings.resolved(reader.name).clip.range)
     return 3 if summary.failures else 0
 
 
@@ -127,6 +134,17 @@ def _remarks(found: Plan) -> list[str]:
         lines.append(f"{count} recording{'' if count == 1 else 's'} {which}: {reason}")
     lines += [f"left alone {path}: not a recording of these clips" for path in found.foreign]
     return lines
+
+
+def _warn_uncut(summary: ConversionSummary, wanted: str) -> None:
+    """Name the clips that should end at their apex and have none."""
+    whole = [entry.clip_id for entry in summary.entries if entry.range == "full"]
+    if wanted == "to-apex" and whole:
+        shown = ", ".join(whole[:5]) + (f" and {len(whole) - 5} more" if len(whole) > 5 else "")
+        console.warn(
+            f"{len(whole)} clips are whole, since their faces hardly move: {shown}. Look at them "
+            "with evfer view, or name their frames in a table, --set clip.range=FILE."
+        )
 
 
 def _print_summary(summary: ConversionSummary) -> None:

@@ -36,9 +36,9 @@ _SHOWING = (*range(17, 27), *range(48, 68))
 """Brows and mouth. The jaw is left out: its points slide along the face's outline as it turns."""
 
 _KEPT_S = 0.3  # what is kept for less is a blink or a slip of the points
-_LEVEL = 0.9  # of the height, from which a frame may be the apex
-_STILL_TO_COME = 0.02  # of the height, that an apex may be below what follows it
-_LOOK_AHEAD_S = 0.3
+_LEVEL = 0.8  # of the height, from which a frame may be the apex: a held face creeps and trembles
+_STILL_TO_COME = 0.02  # of the height, by which it may rise in the time after its apex
+_LOOK_AHEAD_S = 0.2
 
 _DEPTHS = np.array(
     [
