@@ -238,6 +238,8 @@ def _read_name(file: Path, folder: str) -> _Take | Skipped | None:
         return Skipped(locator, f"no model {model}; they are F01 to F10 and M01 to M12")
     if label not in _ORDER:
         return Skipped(locator, f"{match[2]} is no emotion of the set")
+    if file.stat().st_size == 0:
+        return Skipped(locator, "an empty file", "unreadable")
     word = match[3].casefold()
     view: View = "away" if word.endswith("away") else "towards" if "to" in word else "forward"
     return _Take(model, label, view, match[4] or "", locator)

@@ -110,9 +110,10 @@ class MMI:
             clip.native_id for clip in clips if _first(found[clip.native_id]).shown == "unknown"
         ]
         if unsaid:
+            clips_have = "1 clip has" if len(unsaid) == 1 else f"{len(unsaid)} clips have"
             warnings.append(
-                f"the view of {len(unsaid)} clips is not named by a session.xml, so the face "
-                f"detector finds it: {name_some(unsaid)}"
+                f"{clips_have} no session.xml that names the view, so the face detector finds it: "
+                f"{name_some(unsaid)}"
             )
         if wanted:
             warnings += wanted.warn(found)
@@ -305,6 +306,9 @@ def _read_session(folder: Path, root: Path) -> _Session:
         locator = locate(file, root)
         if not _SID.fullmatch(file.stem):
             skipped.append(Skipped(locator, "not named by subject and clip, such as S001-103"))
+            continue
+        if file.stat().st_size == 0:
+            skipped.append(Skipped(locator, "an empty file", "unreadable"))
             continue
         label = files.get(f"{file.stem}.xml".casefold())
         emotion = read_emotion(label) if label else Emotion(reason=f"no {file.stem}.xml beside it")

@@ -36,6 +36,8 @@ _TURNS: Mapping[Rotation, int] = {
 _LOOKED_AT = (0, 3, 6)
 """Frames that decide. The face stage gives up a clip whose first frames show no face."""
 
+_LARGE = 480  # pixels; pictures from here on are halved for a first look
+
 _SURE = 0.5
 """Mean score from which nothing else is tried: upright heads get 1 to 2.5 from dlib's detector,
 those upside down at most 0, those on their side nothing."""
@@ -168,8 +170,9 @@ def choose_view(frames: FrameSource, stored: Stored) -> View:
         for number, frame in zip(range(max(_LOOKED_AT) + 1), frames, strict=False)
         if number in _LOOKED_AT
     ]
-    # a second look at doubled pictures, in which small faces are seen, takes four times as long
-    best = _search(samples, stored, 0) or _search(samples, stored, 1)
+    # halved pictures take a quarter of the time; small faces are seen only in doubled ones
+    halved = [_halve(grey) for grey in samples if max(grey.shape) >= _LARGE]
+    best = _search(halved, stored, 0) or _search(samples, stored, 0) or _search(samples, stored, 1)
     if best is None:
         parts = "" if stored == "frontal" else ", whole or halved,"
         raise FaceError(
@@ -180,11 +183,23 @@ def choose_view(frames: FrameSource, stored: Stored) -> View:
     return best
 
 
+def _halve(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    import cv2
+
+    height, width = grey.shape
+    half: NDArray[np.uint8] = cv2.resize(
+        grey, (width // 2, height // 2), interpolation=cv2.INTER_AREA
+    )
+    return half
+
+
 def _search(samples: list[NDArray[np.uint8]], stored: Stored, upsample: int) -> View | None:
     def score(view: View) -> float:
         # a sample without a face counts as zero
         return sum(frontal_score(view(grey), upsample) for grey in samples)
 
+    if not samples:
+        return None
     groups: tuple[tuple[View, ...], ...] = ((UPRIGHT,), _TURNED)
     if stored == "dual":
         groups = (_HALVES, (UPRIGHT,), _TURNED)
