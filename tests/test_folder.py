@@ -107,7 +107,7 @@ def test_gaps_are_told(tmp_path):
     (tmp_path / "happy/a/2/1.png").unlink()
     survey = Folder().survey(tmp_path)
     (warning,) = survey.warnings
-    assert "1 clip has gaps" in warning
+    assert "clips with gaps" in warning
     assert "happy/a/2 (0, then 2)" in warning
     assert "label/subject/clip" in survey.layout
 

@@ -86,4 +86,4 @@ def warn_missing(rows: Mapping[PublishedId, int], there: Iterable[PublishedId]) 
     if not missing:
         return ()
     listed = name_some([f"{row.subject};{row.sequence:03d}" for row in missing])
-    return (f"{len(missing)} of {len(rows)} published clips are not here: {listed}",)
+    return (f"published clips that are not here ({len(missing)} of {len(rows)}): {listed}",)

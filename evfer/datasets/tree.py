@@ -17,15 +17,16 @@ from evfer.errors import SourceError
 from evfer.video import IMAGE_SUFFIXES, natural_key
 
 __all__ = [
+    "Copy",
     "Frames",
     "Listing",
+    "choose_copy",
     "find_anchors",
     "find_frames",
     "is_litter",
     "list_folder",
     "locate",
     "name_some",
-    "sort_copies",
     "the_one",
     "walk",
     "warn_gaps",
@@ -277,9 +278,8 @@ def warn_gaps(gaps: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
     if not gaps:
         return ()
     listed = name_some([f"{name} ({a}, then {b})" for name, (a, b) in gaps.items()])
-    clips = "1 clip has" if len(gaps) == 1 else f"{len(gaps)} clips have"
     return (
-        f"{clips} gaps in the numbers of the frames: {listed}; "
+        f"clips with gaps in the numbers of their frames ({len(gaps)}): {listed}; "
         "the frames are taken to follow each other evenly all the same",
     )
 
@@ -295,30 +295,28 @@ def name_some(names: Collection[str]) -> str:
     return ", ".join(list(names)[:_NAMED]) + more
 
 
-def sort_copies(
-    copies: Mapping[str, Collection[Path]], digest: Callable[[Path], str]
-) -> tuple[dict[str, Path], dict[str, str]]:
+@dataclass(frozen=True)
+class Copy:
+    """The folder that counts of several that claim to be one clip, or None, and why."""
+
+    folder: Path | None
+    reason: str = ""
+
+
+def choose_copy(folders: Collection[Path], digest: Callable[[Path], str]) -> Copy:
     """Choose among folders that claim to be the same clip.
 
     Args:
-        copies: for a clip's name, all its folders.
-        digest: gives the same text for folders that hold the same; called only where there are
-            several.
+        folders: one or more.
+        digest: gives the same text for folders that hold the same; called only for several.
 
     Returns:
-        For each clip whose folders all hold the same, the first of them; for each clip with
-        several folders, why that is no harm or why none can be chosen.
+        The first folder, if all hold the same.
     """
-    chosen, reasons = {}, {}
-    for name, folders in copies.items():
-        ordered = sorted(folders)
-        if len(ordered) == 1:
-            chosen[name] = ordered[0]
-            continue
-        listed = ", ".join(path.name for path in ordered)
-        if len({digest(path) for path in ordered}) == 1:
-            chosen[name] = ordered[0]
-            reasons[name] = f"{len(ordered)} folders hold the same ({listed}); the first counts"
-        else:
-            reasons[name] = f"{len(ordered)} folders claim to be this and differ ({listed})"
-    return chosen, reasons
+    ordered = sorted(folders)
+    if len(ordered) == 1:
+        return Copy(ordered[0])
+    listed = " and ".join(f"{path.parent.name}/{path.name}" for path in ordered)
+    if len({digest(path) for path in ordered}) == 1:
+        return Copy(ordered[0], f"{listed} hold the same; the first counts")
+    return Copy(None, f"{listed} claim to be the same and differ; none is taken")
