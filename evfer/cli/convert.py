@@ -127,8 +127,8 @@ def _print_plan(found: Plan) -> None:
 
 
 def _remarks(found: Plan) -> list[str]:
-    """Say what becomes of recordings that do not fit, and of files that are not ours."""
-    lines = []
+    """Say what looks wrong, what becomes of recordings that do not fit, and of foreign files."""
+    lines = [f"note: {warning}" for warning in found.warnings]
     for (reason, redo), count in found.stale_reasons.items():
         which = "stale, converted anew" if redo else "stale, not selected, left out of the index"
         lines.append(f"{count} recording{'' if count == 1 else 's'} {which}: {reason}")
@@ -138,12 +138,13 @@ def _remarks(found: Plan) -> list[str]:
 
 def _warn_uncut(summary: ConversionSummary, wanted: str) -> None:
     """Name the clips that should end at their apex and have none."""
+    from evfer.datasets.tree import name_some
+
     whole = [entry.clip_id for entry in summary.entries if entry.range == "full"]
     if wanted == "to-apex" and whole:
-        shown = ", ".join(whole[:5]) + (f" and {len(whole) - 5} more" if len(whole) > 5 else "")
         console.warn(
-            f"{len(whole)} clips are whole, since their faces hardly move: {shown}. Look at them "
-            "with evfer view, or name their frames in a table, --set clip.range=FILE."
+            f"{len(whole)} clips are whole, since their faces hardly move: {name_some(whole)}. Look "
+            "at them with evfer view, or name their frames in a table, --set clip.range=FILE."
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import evfer
 from evfer import config, index, store
+from evfer.convert import span
 from evfer.convert.clip import index_entry, recording_path
 from evfer.convert.recipe import ConversionConfig
 from evfer.datasets.base import Clip, Dataset, Skipped, Survey
@@ -69,6 +70,7 @@ class Plan:
         foreign: recordings in the folder that belong to no clip, or that evfer did not make;
             they are left alone.
         stale: recordings that are out of date, and why.
+        warnings: what looks wrong with the source or the settings without costing a clip.
     """
 
     folder: Path
@@ -78,6 +80,7 @@ class Plan:
     unreadable: tuple[Failure, ...]
     foreign: tuple[str, ...]
     stale: tuple[Stale, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def n_missing(self) -> int:
@@ -155,6 +158,7 @@ def plan(
         tuple(found.unreadable),
         tuple(sorted(strangers)),
         tuple(found.stale),
+        (*survey.warnings, *span.warn_unknown(settings.clip, survey.clips)),
     )
 
 

@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 
 from evfer.datasets import cards
 from evfer.datasets.base import Clip
+from evfer.datasets.tree import name_some
 from evfer.errors import ConfigError, UnknownNameError, VideoError
 from evfer.faces.pixels import Frame
 from evfer.video import FrameSource
 
-__all__ = ["ClipParams", "Part", "given", "read_table", "resolve", "shaping", "unknown_clips"]
+__all__ = ["ClipParams", "Part", "given", "read_table", "resolve", "shaping", "warn_unknown"]
 
 _COLUMNS = "a CSV file with the columns clip, first and last"
 
@@ -143,10 +144,13 @@ def shaping(params: ClipParams, clip: Clip | None = None) -> dict[str, Any]:
     return {"range": "frames", "first": frames[0], "last": frames[1]}
 
 
-def unknown_clips(params: ClipParams, clips: Iterable[Clip]) -> tuple[str, ...]:
-    """Name the lines that belong to no clip, which a slip of the pen may be the reason for."""
+def warn_unknown(params: ClipParams, clips: Iterable[Clip]) -> tuple[str, ...]:
+    """Name the clips with given frames that are not in the source, in at most one sentence."""
     known = {name for clip in clips for name in (clip.clip_id, clip.native_id)}
-    return tuple(sorted(set(params.frames) - known))
+    unknown = sorted(set(params.frames) - known)
+    if not unknown:
+        return ()
+    return (f"{len(unknown)} clips whose frames are given are not here: {name_some(unknown)}",)
 
 
 def check_frames(frames: tuple[int, int], n_frames: int, clip: Clip) -> None:
