@@ -454,3 +454,20 @@ def test_settings_stand_in_parentheses():
         transforms.parse_names("noise(p=1)+noise")
     with pytest.raises(ConfigError, match="as a setting"):
         transforms.parse_names("noise(name=1)")
+
+
+@given(
+    st.lists(st.sampled_from(of_stage("events")), max_size=6),
+    st.integers(0, 60),
+    st.integers(0, 10_000),
+    st.sampled_from([1, 2, 500, 10_000]),
+)
+@settings(max_examples=300, deadline=None)
+def test_edits_done_together_are_edits_done_one_by_one(names, n, seed, last_us):
+    events = make_events(n, seed, last_us=last_us)
+    steps = tuple(always(name) for name in names)
+    together = Augmentation(steps).on_events(events, SENSOR, rng(seed))
+    one_by_one, generator = events, rng(seed)
+    for step in steps:
+        one_by_one = step(one_by_one, SENSOR, generator)
+    assert together.tobytes() == one_by_one.tobytes()

@@ -28,7 +28,7 @@ def collect(
     width: int,
     height: int,
     binary: bool,
-) -> int:
+) -> int | np.int64:
     """Collect events of a whole sensor, a cell a pixel.
 
     Args:
@@ -75,7 +75,7 @@ def collect_cells(
     rows: NDArray[np.uint32],
     area: int,
     binary: bool,
-) -> int:
+) -> int | np.int64:
     """Collect events whose pixels reach one cell, or two an axis and `binary`.
 
     Args:

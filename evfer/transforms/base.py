@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from evfer.errors import ConfigError
 from evfer.events import Events, SensorSize
 from evfer.region import Region
+from evfer.transforms.edits import Columns, Edit, Facts, Insert, Pass
 
 __all__ = [
     "Augmentation",
+    "DrawnTransform",
     "EventTransform",
     "FrameTransform",
     "RegionTransform",
@@ -44,6 +46,29 @@ class EventTransform(Protocol):
 
     def __call__(self, events: Events, sensor_size: SensorSize, rng: np.random.Generator) -> Events:
         """Give the changed events."""
+
+
+class DrawnTransform:
+    """An event transform in two halves: an edit is drawn, then done; see `evfer.transforms.edits`.
+
+    The loader does the edits of several transforms in one walk over a clip. A transform without
+    `draw` is fine too, only slower.
+    """
+
+    stage: ClassVar[Literal["events"]] = "events"
+
+    def draw(self, facts: Facts, rng: np.random.Generator) -> Edit | None:
+        """Give the edit of one clip, or None where nothing is to change."""
+        raise NotImplementedError
+
+    def __call__(self, events: Events, sensor_size: SensorSize, rng: np.random.Generator) -> Events:
+        """Give the changed events, or the given ones where nothing changed."""
+        columns = Columns.of(events)
+        facts = Facts.of(columns, sensor_size)
+        edit = self.draw(facts, rng)
+        if edit is None:
+            return events
+        return Pass().then(edit, facts)[0](columns, sensor_size).events()
 
 
 class RegionTransform(Protocol):
@@ -96,6 +121,39 @@ class Augmentation:
         """Give the steps of one stage, in order."""
         return tuple(step for step in self.steps if step.stage == stage)
 
+    def plan(
+        self, columns: Columns, sensor_size: SensorSize, rng: np.random.Generator
+    ) -> tuple[Columns, Pass]:
+        """Draw the steps that change events, and do all but the last walk over the clip.
+
+        Args:
+            columns: the clip's events, sorted by time; n may be 0.
+            sensor_size: the sensor they lie on.
+            rng: the sample's generator.
+
+        Returns:
+            Events, the given ones where one walk is enough, and the walk that is left to do.
+        """
+        todo, facts = Pass(), Facts.of(columns, sensor_size)
+        for step in self.of_stage("events"):
+            drawn = isinstance(step, DrawnTransform)
+            if todo.drop is not None or not (drawn or todo.empty):
+                columns, todo = todo(columns, sensor_size), Pass()
+                facts = Facts.of(columns, sensor_size)
+            if not drawn:
+                columns = Columns.of(step(columns.events(), sensor_size, rng))
+                facts = Facts.of(columns, sensor_size)
+                continue
+            edit = step.draw(facts, rng)
+            if edit is None:
+                continue
+            if isinstance(edit, Insert) and todo.insert is not None:
+                columns, todo = todo(columns, sensor_size), Pass()
+            # facts are unknown only after a drop, which the next step does first
+            todo, known = todo.then(edit, facts)
+            facts = known or facts
+        return columns, todo
+
     def on_events(
         self, events: Events, sensor_size: SensorSize, rng: np.random.Generator
     ) -> Events:
@@ -109,9 +167,11 @@ class Augmentation:
         Returns:
             New events of the same kind, or the given ones where nothing changed.
         """
-        for step in self.of_stage("events"):
-            events = step(events, sensor_size, rng)
-        return events
+        given = Columns.of(events)
+        columns, todo = self.plan(given, sensor_size, rng)
+        if columns is given and todo.empty:
+            return events
+        return todo(columns, sensor_size).events()
 
     def on_region(self, sensor_size: SensorSize, rng: np.random.Generator) -> Region:
         """Apply the steps that choose the region, starting from the whole sensor."""

@@ -9,13 +9,13 @@ Source:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
 from evfer.errors import ConfigError
-from evfer.events import Events, SensorSize
-from evfer.transforms.base import check_share
+from evfer.transforms.base import DrawnTransform, check_share
+from evfer.transforms.edits import Drop, DropBox, DropMask, DropSpan, Facts
 
 __all__ = ["DropEvent", "DropEventByArea", "DropEventByTime", "EventDrop"]
 
@@ -30,7 +30,7 @@ def _check_ratios(name: str, ratios: tuple[float, ...]) -> None:
 
 
 @dataclass(frozen=True)
-class DropEvent:
+class DropEvent(DrawnTransform):
     """Leave out a share of the events, chosen at random.
 
     Args:
@@ -38,22 +38,21 @@ class DropEvent:
     """
 
     ratios: tuple[float, ...] = _NINE
-    stage: ClassVar[Literal["events"]] = "events"
 
     def __post_init__(self) -> None:
         _check_ratios("drop_events.ratios", self.ratios)
 
-    def __call__(self, events: Events, sensor_size: SensorSize, rng: np.random.Generator) -> Events:
-        """Give the events that stay, in order."""
-        count = min(len(events), int(rng.choice(self.ratios) * len(events) + 0.5))
-        stays = np.ones(len(events), bool)
+    def draw(self, facts: Facts, rng: np.random.Generator) -> DropMask:
+        """Choose the events that go."""
+        count = min(facts.n, int(rng.choice(self.ratios) * facts.n + 0.5))
+        mask = np.zeros(facts.n, bool)
         if count:
-            stays[rng.choice(len(events), count, replace=False, shuffle=False)] = False
-        return events[stays]
+            mask[rng.choice(facts.n, count, replace=False, shuffle=False)] = True
+        return DropMask(mask)
 
 
 @dataclass(frozen=True)
-class DropEventByTime:
+class DropEventByTime(DrawnTransform):
     """Leave out all events of a time span.
 
     Args:
@@ -64,26 +63,22 @@ class DropEventByTime:
 
     ratios: tuple[float, ...] = _NINE
     origin: Literal["zero", "first"] = "zero"
-    stage: ClassVar[Literal["events"]] = "events"
 
     def __post_init__(self) -> None:
         _check_ratios("drop_time.ratios", self.ratios)
 
-    def __call__(self, events: Events, sensor_size: SensorSize, rng: np.random.Generator) -> Events:
-        """Give the events outside the span; both its ends belong to it."""
-        if not len(events):
-            return events
-        begin = int(events["t"][0]) if self.origin == "first" else 0
-        end = int(events["t"][-1])
-        length = rng.choice(self.ratios) * (end - begin)
-        start = rng.uniform(begin, end - length)
-        first = np.searchsorted(events["t"], start, side="left")
-        after = np.searchsorted(events["t"], start + length, side="right")
-        return np.concatenate([events[:first], events[after:]])
+    def draw(self, facts: Facts, rng: np.random.Generator) -> DropSpan | None:
+        """Choose the span; both its ends belong to it."""
+        if not facts.n:
+            return None
+        begin = facts.first if self.origin == "first" else 0
+        length = float(rng.choice(self.ratios)) * (facts.last - begin)
+        start = rng.uniform(begin, facts.last - length)
+        return DropSpan(start, start + length)
 
 
 @dataclass(frozen=True)
-class DropEventByArea:
+class DropEventByArea(DrawnTransform):
     """Leave out all events of a rectangle.
 
     Args:
@@ -91,24 +86,21 @@ class DropEventByArea:
     """
 
     ratios: tuple[float, ...] = _AREAS
-    stage: ClassVar[Literal["events"]] = "events"
 
     def __post_init__(self) -> None:
         _check_ratios("drop_area.ratios", self.ratios)
 
-    def __call__(self, events: Events, sensor_size: SensorSize, rng: np.random.Generator) -> Events:
-        """Give the events outside the rectangle."""
-        ratio = float(rng.choice(self.ratios))
-        width, height = int(sensor_size.width * ratio), int(sensor_size.height * ratio)
-        left = int(rng.integers(0, max(1, sensor_size.width - width)))
-        top = int(rng.integers(0, max(1, sensor_size.height - height)))
-        x, y = events["x"], events["y"]
-        inside = (x >= left) & (x < left + width) & (y >= top) & (y < top + height)
-        return events[~inside]
+    def draw(self, facts: Facts, rng: np.random.Generator) -> DropBox:
+        """Choose the rectangle."""
+        ratio, size = float(rng.choice(self.ratios)), facts.sensor_size
+        width, height = int(size.width * ratio), int(size.height * ratio)
+        left = int(rng.integers(0, max(1, size.width - width)))
+        top = int(rng.integers(0, max(1, size.height - height)))
+        return DropBox(left, top, left + width, top + height)
 
 
 @dataclass(frozen=True)
-class EventDrop:
+class EventDrop(DrawnTransform):
     """Leave events out in one of three ways, or not at all; each with probability 1/4.
 
     Args:
@@ -122,19 +114,18 @@ class EventDrop:
     area_ratios: tuple[float, ...] = _AREAS
     random_ratios: tuple[float, ...] = _NINE
     origin: Literal["zero", "first"] = "zero"
-    stage: ClassVar[Literal["events"]] = "events"
 
     def __post_init__(self) -> None:
         for name in ("time_ratios", "area_ratios", "random_ratios"):
             _check_ratios(f"eventdrop.{name}", getattr(self, name))
 
-    def __call__(self, events: Events, sensor_size: SensorSize, rng: np.random.Generator) -> Events:
-        """Give the events that stay, in order."""
+    def draw(self, facts: Facts, rng: np.random.Generator) -> Drop | None:
+        """Choose a way, and what it leaves out."""
         way = int(rng.integers(4))
         if way == 1:
-            return DropEventByTime(self.time_ratios, self.origin)(events, sensor_size, rng)
+            return DropEventByTime(self.time_ratios, self.origin).draw(facts, rng)
         if way == 2:
-            return DropEventByArea(self.area_ratios)(events, sensor_size, rng)
+            return DropEventByArea(self.area_ratios).draw(facts, rng)
         if way == 3:
-            return DropEvent(self.random_ratios)(events, sensor_size, rng)
-        return events
+            return DropEvent(self.random_ratios).draw(facts, rng)
+        return None

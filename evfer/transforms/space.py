@@ -9,15 +9,15 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from evfer.errors import ConfigError
-from evfer.events import Events, SensorSize
 from evfer.region import Region
-from evfer.transforms.base import check_amount, check_share
+from evfer.transforms.base import DrawnTransform, check_amount, check_share
+from evfer.transforms.edits import Facts, FlipX
 
 __all__ = ["RandomFlipLR", "RandomResizedCrop", "RandomScale", "RandomShift"]
 
 
 @dataclass(frozen=True)
-class RandomFlipLR:
+class RandomFlipLR(DrawnTransform):
     """Mirror a clip left to right: x becomes width - 1 - x.
 
     Args:
@@ -25,18 +25,13 @@ class RandomFlipLR:
     """
 
     p: float = 0.5
-    stage: ClassVar[Literal["events"]] = "events"
 
     def __post_init__(self) -> None:
         check_share("hflip.p", self.p)
 
-    def __call__(self, events: Events, sensor_size: SensorSize, rng: np.random.Generator) -> Events:
-        """Give the clip, mirrored with probability `p`."""
-        if rng.random() >= self.p:
-            return events
-        flipped = events.copy()
-        flipped["x"] = sensor_size.width - 1 - events["x"]
-        return flipped
+    def draw(self, facts: Facts, rng: np.random.Generator) -> FlipX | None:
+        """Flip with probability `p`."""
+        return FlipX() if rng.random() < self.p else None
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
-from evfer.events import Events, SensorSize
-from evfer.transforms.base import check_share
+from evfer.transforms.base import DrawnTransform, check_share
+from evfer.transforms.edits import Facts, Reverse, SwapPolarity
 
 __all__ = ["RandomFlipPolarity", "RandomTimeReversal"]
 
 
 @dataclass(frozen=True)
-class RandomTimeReversal:
+class RandomTimeReversal(DrawnTransform):
     """Play a clip backwards: t becomes t_max - t, and the order turns round.
 
     Args:
@@ -28,24 +28,18 @@ class RandomTimeReversal:
 
     p: float = 0.2
     invert_polarity: bool = True
-    stage: ClassVar[Literal["events"]] = "events"
 
     def __post_init__(self) -> None:
         check_share("reverse.p", self.p)
 
-    def __call__(self, events: Events, sensor_size: SensorSize, rng: np.random.Generator) -> Events:
-        """Give the clip, backwards with probability `p`; its times then start at 0."""
-        if rng.random() >= self.p or not len(events):
-            return events
-        turned = events[::-1].copy()
-        turned["t"] = events["t"][-1] - turned["t"]
-        if self.invert_polarity:
-            turned["p"] = ~turned["p"]
-        return turned
+    def draw(self, facts: Facts, rng: np.random.Generator) -> Reverse | None:
+        """Turn the clip round with probability `p`; its times then start at 0."""
+        turns = rng.random() < self.p
+        return Reverse(self.invert_polarity) if turns and facts.n else None
 
 
 @dataclass(frozen=True)
-class RandomFlipPolarity:
+class RandomFlipPolarity(DrawnTransform):
     """Swap ON and OFF.
 
     Args:
@@ -59,14 +53,12 @@ class RandomFlipPolarity:
 
     p: float = 0.2
     scope: Literal["event", "clip"] = "event"
-    stage: ClassVar[Literal["events"]] = "events"
 
     def __post_init__(self) -> None:
         check_share("polflip.p", self.p)
 
-    def __call__(self, events: Events, sensor_size: SensorSize, rng: np.random.Generator) -> Events:
-        """Give the clip with polarities swapped."""
-        swap = rng.random(len(events) if self.scope == "event" else 1) < self.p
-        flipped = events.copy()
-        flipped["p"] = events["p"] ^ swap
-        return flipped
+    def draw(self, facts: Facts, rng: np.random.Generator) -> SwapPolarity | None:
+        """Swap each event's polarity, or the clip's, with probability `p`."""
+        if self.scope == "clip":
+            return SwapPolarity() if rng.random() < self.p else None
+        return SwapPolarity(rng.random(facts.n, np.float32) < self.p)
