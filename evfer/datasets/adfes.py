@@ -113,7 +113,7 @@ class ADFES:
     def survey(self, source: Path | None) -> Survey:
         """List the clips; see `Dataset.survey`."""
         card = cards.find(self.name)
-        layout, access = (card.layout, card.access) if card else ("", "")
+        layout, access = (card.layout.strip(), card.access) if card else ("", "")
         root = require_folder(source, layout, access)
         top = _find_top(root)
         skipped: list[Skipped] = []
@@ -267,8 +267,7 @@ def _choose(
                 skipped.append(Skipped(take.locator, reason, "doubled"))
     if unclear:
         raise SourceError(
-            f"{root}: {len(unclear)} clips are there more than once and differ: "
-            f"{name_some(unclear)}",
+            f"{root}: files of one name that differ: {name_some(unclear)}",
             expected="one file for each model, emotion and view",
             hint="Give the folder of one copy with --source, or move the others away",
         )

@@ -80,7 +80,7 @@ class MMI:
     def survey(self, source: Path | None) -> Survey:
         """List the clips; see `Dataset.survey`."""
         card = cards.find(self.name)
-        layout, access = (card.layout, card.access) if card else ("", "")
+        layout, access = (card.layout.strip(), card.access) if card else ("", "")
         root = require_folder(source, layout, access)
         anchor, folders = _find_sessions(root, layout, access)
         sessions = [_read_session(folder, root) for folder in folders]
