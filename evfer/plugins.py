@@ -31,6 +31,9 @@ BUILTIN: dict[str, dict[str, str]] = {
         "mmi": "evfer.datasets.mmi:MMI",
     },
     "evfer.models": {
+        "cnn1": "evfer.models.cnn:cnn1",
+        "logistic": "evfer.models.baselines:logistic",
+        "majority": "evfer.models.baselines:majority",
         "resnet18": "evfer.models.resnet:resnet18",
         "spiking-fer": "evfer.models.sew_resnet:spiking_fer",
     },

@@ -208,22 +208,23 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
     train_labels = data.labels[list(task.train)]
     trained = {data.subjects[i] for i in task.train}
     overlap = float(np.mean([data.subjects[i] in trained for i in task.test]))
+    confidences = answers.confidences.round(6)
     predictions = [
         {
             "clip_id": data.clip_ids[clip],
             "subject": data.subjects[clip],
             "label": int(label),
             "prediction": int(prediction),
-            "confidence": round(float(confidence), 6),
+            "confidence": float(confidence),
         }
         for clip, label, prediction, confidence in zip(
-            task.test, answers.labels, answers.predictions, answers.confidences, strict=True
+            task.test, answers.labels, answers.predictions, confidences, strict=True
         )
     ]
     frames = job.config.frames
     used = np.mean([used_fraction(data.t[data.span(clip)], frames) for clip in task.test])
     return {
-        "selected_on": job.config.select.on,
+        "selected_on": result.selected_on,
         "selected_epoch": result.selected_epoch,
         "epochs": job.config.train.epochs,
         "n_train": result.n_train,
@@ -231,6 +232,9 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
         "n_test": len(task.test),
         "classes": list(data.classes),
         **dataclasses.asdict(scores),
+        # of the confidences as they are stored, so that the row agrees with itself
+        "ece": metrics.calibrate(confidences, answers.labels == answers.predictions).error,
+        "anytime": list(result.anytime) or None,
         "accuracy_last": result.accuracy_last,
         "chance": metrics.chance(len(data.classes)),
         "majority": metrics.majority(train_labels, answers.labels),
@@ -244,7 +248,7 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
             "subject_overlap": overlap,
             "never_tested": job.leak.never_tested,
             "multiply_tested": job.leak.multiply_tested,
-            "test_chose": ["epoch"] if job.config.select.on == "best_test_epoch" else [],
+            "test_chose": ["epoch"] if result.selected_on == "best_test_epoch" else [],
         },
     }
 

@@ -3,7 +3,8 @@
     frames (n, t, 2, h, w), channel 0 = polarity off -> create(...) -> logits (n, n_classes)
 
 A model is a function of `n_classes`, `n_steps` and options that gives a `torch.nn.Module`; see
-`evfer.plugins` for how to bring one's own.
+`evfer.plugins` for how to bring one's own. One that is not trained by gradients fits itself; see
+`Estimator`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from torch import nn
 
 from evfer import plugins
 from evfer.errors import ConfigError, UnknownNameError
+from evfer.models.estimator import Estimator
 
-__all__ = ["count_parameters", "create"]
+__all__ = ["Estimator", "count_parameters", "create"]
 
 
 def create(

@@ -15,7 +15,7 @@ from evfer.errors import ConfigError
 from evfer.loading import Loader
 from evfer.metrics import score
 
-__all__ = ["Answers", "answer"]
+__all__ = ["Answers", "answer", "answer_steps"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,3 +72,29 @@ def answer(module: nn.Module, loader: Loader, device: torch.device | str = "cpu"
         confidences.numpy(),
         float(functional.nll_loss(logs, true)),
     )
+
+
+def answer_steps(
+    module: nn.Module, loader: Loader, device: torch.device | str = "cpu"
+) -> tuple[float, ...]:
+    """Ask a network about clips after each of their steps.
+
+    Args:
+        module: the network; it is left in evaluation mode.
+        loader: the clips.
+        device: where the network is.
+
+    Returns:
+        Accuracy had each clip ended after its step 1, 2, ..., t; empty for a network that has no
+        `forward_steps` (n, t, c, h, w) -> (t, n, classes).
+    """
+    decide = getattr(module, "forward_steps", None)
+    if decide is None:
+        return ()
+    module.eval()
+    right = []
+    with torch.inference_mode(), contextlib.closing(loader.epoch(0)) as batches:
+        for batch in batches:
+            predictions = decide(batch.frames.to(device).float()).argmax(2).cpu()
+            right.append(predictions == batch.labels)
+    return tuple(torch.cat(right, 1).double().mean(1).tolist())

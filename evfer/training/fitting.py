@@ -24,9 +24,11 @@ from torch.nn import functional
 from evfer.errors import ConfigError
 from evfer.holdout import hold_out
 from evfer.loading import Loader
+from evfer.models import Estimator
 from evfer.recipe import TrainParams
-from evfer.training.answers import Answers, answer
+from evfer.training.answers import Answers, answer, answer_steps
 from evfer.training.checkpoint import load_checkpoint, save_checkpoint
+from evfer.training.estimating import fit_estimator
 from evfer.training.fold import Device, EpochRecord, FoldResult, FoldTask, TrainEvent
 from evfer.transforms import sample_rng
 
@@ -46,7 +48,8 @@ def fit(
     """Train a network on a fold and test it.
 
     Args:
-        build_model: makes the network, (n, t, c, h, w) frames to (n, classes) logits.
+        build_model: makes the network, (n, t, c, h, w) frames to (n, classes) logits. One that is
+            an `evfer.models.Estimator` fits itself, and keeps no checkpoint.
         task: the fold.
         device: where to train; "auto" takes a GPU if there is one.
         checkpoint: file to resume from and to write the state to; None keeps none.
@@ -62,7 +65,13 @@ def fit(
         ConfigError: if the loss, a gradient or an answer is no longer finite, or a setting
             cannot be used here.
     """
-    with _reproducible(), _Run(build_model, task, device, loader_workers) as run:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_reproducible())
+        _seed(task, "weights")
+        module = build_model()
+        if isinstance(module, Estimator):
+            return fit_estimator(module, task, loader_workers=loader_workers, progress=progress)
+        run = stack.enter_context(_Run(module, task, device, loader_workers))
         run.restore(checkpoint)
         saved = time.monotonic()
         for epoch in range(len(run.curve), task.config.train.epochs):
@@ -82,7 +91,7 @@ class _Run:
 
     def __init__(
         self,
-        build_model: Callable[[], nn.Module],
+        module: nn.Module,
         task: FoldTask,
         device: Device,
         loader_workers: int,
@@ -105,8 +114,6 @@ class _Run:
             self.chooser = self._loader(task.test)
         self.loader = self._loader(train, training=True)
         self.accelerator = _accelerator(device, self.params.precision)
-        _seed(task, "weights")
-        module = build_model()
         if self.params.channels_last:
             module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
@@ -210,6 +217,12 @@ class _Run:
     def _answer(self, loader: Loader) -> Answers:
         return answer(self.module, loader, self.accelerator.device)
 
+    def _answer_steps(self, loader: Loader) -> tuple[float, ...]:
+        module = self.accelerator.unwrap_model(self.module)
+        # the accelerator's own precision is that of `forward` alone
+        with self.accelerator.autocast():
+            return answer_steps(module, loader, self.accelerator.device)
+
     def _weights(self) -> dict[str, Tensor]:
         state = self.accelerator.unwrap_model(self.module).state_dict()
         return {name: value.detach().cpu().clone() for name, value in state.items()}
@@ -275,6 +288,7 @@ class _Run:
             selected, weights = self.best["epoch"], self.best["weights"]
             self.accelerator.unwrap_model(self.module).load_state_dict(weights)
             answers = self._answer(loader)
+        seconds = time.monotonic() - begun
         return FoldResult(
             answers,
             selected,
@@ -284,9 +298,11 @@ class _Run:
             len(self.chooser.clips) if self.chooser else 0,
             self.parameters,
             self.seconds,
-            time.monotonic() - begun,
+            seconds,
             str(self.accelerator.device),
             weights or self._weights(),
+            self.task.config.select.on,
+            self._answer_steps(loader),
         )
 
 

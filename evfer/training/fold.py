@@ -101,6 +101,8 @@ class FoldResult:
         test_seconds: time spent on the test.
         device: where it ran.
         weights: the selected epoch's weights, on the CPU.
+        selected_on: what chose the epoch, as `SelectParams.on` spells it.
+        anytime: test accuracy after each step, for networks that decide step by step.
     """
 
     answers: Answers
@@ -114,3 +116,5 @@ class FoldResult:
     test_seconds: float
     device: str
     weights: dict[str, Tensor]
+    selected_on: str = "last"
+    anytime: tuple[float, ...] = ()
