@@ -55,7 +55,7 @@ class IndexEntry:
         file_sha256: digest of the file.
         events_sha256: digest of the events alone, the same for every HDF5 library.
         native_id: the clip's name in the source.
-        fps: source frames a second.
+        fps: source frames a second; None of an event camera's recording.
         n_frames: source frames that were converted.
         detection_rate: share of frames in which a face was detected or followed.
         redetections: how often the whole frame had to be searched again.
@@ -83,7 +83,7 @@ class IndexEntry:
     file_sha256: str
     events_sha256: str
     native_id: str
-    fps: float
+    fps: float | None
     n_frames: int
     detection_rate: float | None = None
     redetections: int | None = None

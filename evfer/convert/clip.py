@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 import evfer
 from evfer import config, store
-from evfer.convert import span
+from evfer.convert import sensor, span
 from evfer.convert.recipe import ConversionConfig, open_dataset
-from evfer.datasets.base import Clip, Dataset
+from evfer.datasets.base import Clip, Dataset, open_frames
 from evfer.emulator import Seed, create
 from evfer.errors import SourceError, VideoError
 from evfer.events import SensorSize, from_raw
 from evfer.faces import FaceClip, align, cut_out, find_apex, track
 from evfer.faces.apex import LEAST_HEIGHT
 from evfer.files import sha256_file
+from evfer.formats import EventSource
 from evfer.index import IndexEntry
 from evfer.interpolation import interpolate_pairs
 from evfer.video import FrameSource
@@ -45,14 +46,22 @@ def convert_clip(
 ) -> IndexEntry:
     """Convert one clip and write its recording.
 
+    An event camera's recording is kept as it is, in evfer's form.
+
     Raises:
         VideoError: if its frames cannot be read.
+        RecordingError: if its events cannot be read.
         FaceError: if no face can be followed.
         OutputError: if the recording cannot be written.
     """
     settings = settings.resolved(dataset.name)
     source_sha256 = dataset.source_digest(clip, source)
+    path = recording_path(folder, clip)
     frames = dataset.open(clip, source)
+    if isinstance(frames, EventSource):
+        said = _identity(dataset, clip, source_sha256) | _remarks(frames)
+        sensor.write(path, frames, dataset, said)
+        return index_entry(path, clip, store.inspect(path))
     found = _align_frames(frames, clip, settings)
     aligned, times_s = found.face, found.times_s
     camera = create(settings.emulator, _seed(settings, dataset.name, clip))
@@ -68,14 +77,7 @@ def convert_clip(
     fps = _rate(times_s)
     shaping = settings.shaping_of(clip)
     attributes: dict[str, str | int | float] = {
-        "dataset": dataset.name,
-        "subject": clip.subject,
-        "sequence": clip.sequence,
-        "clip_id": clip.clip_id,
-        "native_id": clip.native_id,
-        "label": clip.label,
-        "label_name": clip.label_name,
-        "source_sha256": source_sha256,
+        **_identity(dataset, clip, source_sha256),
         "source_frames": found.n_source,
         "source_fps": fps,
         **found.attributes,
@@ -87,7 +89,6 @@ def convert_clip(
         "params_sha256": config.digest(shaping),
         "seed": settings.seed,
     }
-    path = recording_path(folder, clip)
     store.write(
         path,
         events,
@@ -108,7 +109,7 @@ def aligned_clip(
         FaceError: if no face can be followed.
     """
     settings = settings.resolved(dataset.name)
-    found = _align_frames(dataset.open(clip, source), clip, settings)
+    found = _align_frames(open_frames(dataset, clip, source), clip, settings)
     return found.face, found.times_s
 
 
@@ -188,6 +189,7 @@ def recover_frames(
     Raises:
         RecordingError: if the recording cannot be read.
         SourceError: if it is no part of a converted set, or its source is missing or changed.
+        VideoError: if it comes from an event camera, and so from no frames.
     """
     attributes = store.inspect(recording)
     table = recording.resolve().parent.parent / "conversion.toml"
@@ -204,7 +206,7 @@ def recover_frames(
             continue
         if dataset.source_digest(clip, source) != attributes.get("source_sha256"):
             break
-        frames = dataset.open(clip, source)
+        frames = open_frames(dataset, clip, source)
         # recordings of before that clips could be cut hold whole ones
         last = attributes.get("last_frame", len(frames) - 1)
         part = span.Part(frames, attributes.get("first_frame", 0), last)
@@ -230,8 +232,10 @@ def index_entry(path: Path, clip: Clip, found: Mapping[str, Any]) -> IndexEntry:
         clip: its clip.
         found: what `store.inspect` says of it.
     """
-    report = found["faces"]
-    first, last = found.get("first_frame", 0), found.get("last_frame", found["source_frames"] - 1)
+    filmed = found["generator"] != sensor.GENERATOR
+    report = found["faces"] if filmed else {}
+    n_source = found["source_frames"] if filmed else 0
+    first, last = found.get("first_frame", 0), found.get("last_frame", n_source - 1)
     return IndexEntry(
         clip_id=clip.clip_id,
         path=path.relative_to(path.parent.parent).as_posix(),
@@ -245,23 +249,36 @@ def index_entry(path: Path, clip: Clip, found: Mapping[str, Any]) -> IndexEntry:
         file_sha256=sha256_file(path),
         events_sha256=found["events_sha256"],
         native_id=clip.native_id,
-        fps=found["source_fps"],
+        fps=found.get("source_fps"),
         n_frames=last - first + 1,
-        detection_rate=report["detection_rate"],
-        redetections=report["redetections"],
-        median_iod=report["median_iod"],
-        residual=report["residual"],
-        yaw_first=report["yaw_first"],
-        yaw_last=report["yaw_last"],
-        outside=report["outside"],
-        range=found.get("range", "full"),
-        first_frame=first,
-        last_frame=last,
-        source_frames=found["source_frames"],
+        detection_rate=report.get("detection_rate"),
+        redetections=report.get("redetections"),
+        median_iod=report.get("median_iod"),
+        residual=report.get("residual"),
+        yaw_first=report.get("yaw_first"),
+        yaw_last=report.get("yaw_last"),
+        outside=report.get("outside"),
+        range=found.get("range", "full") if filmed else None,
+        first_frame=first if filmed else None,
+        last_frame=last if filmed else None,
+        source_frames=n_source if filmed else None,
     )
 
 
-def _remarks(frames: FrameSource) -> dict[str, str]:
+def _identity(dataset: Dataset, clip: Clip, source_sha256: str) -> dict[str, str | int | float]:
+    return {
+        "dataset": dataset.name,
+        "subject": clip.subject,
+        "sequence": clip.sequence,
+        "clip_id": clip.clip_id,
+        "native_id": clip.native_id,
+        "label": clip.label,
+        "label_name": clip.label_name,
+        "source_sha256": source_sha256,
+    }
+
+
+def _remarks(frames: FrameSource | EventSource) -> dict[str, str]:
     """Name what a source chose on opening, such as a rotation, as attributes."""
     remarks: Mapping[str, str] = getattr(frames, "remarks", {})
     return {f"source_{key}": value for key, value in sorted(remarks.items())}

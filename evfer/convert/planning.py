@@ -15,7 +15,7 @@ from typing import Any
 
 import evfer
 from evfer import config, index, store
-from evfer.convert import span
+from evfer.convert import sensor, span
 from evfer.convert.clip import index_entry, recording_path
 from evfer.convert.recipe import ConversionConfig
 from evfer.datasets.base import Clip, Dataset, Skipped, Survey
@@ -234,6 +234,8 @@ def _examine(
     version = found.get("generator_version")
     if version != evfer.__version__:
         return _Outdated(f"made by evfer {version}")
+    if found.get("generator") == sensor.GENERATOR:
+        shaping = sensor.shaping(dataset)
     if found.get("params_sha256") != config.digest(shaping):
         return _Outdated(f"another recipe: {_differences(found.get('params'), shaping)}")
     for what, before, now in (

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from evfer.errors import EvferError, SourceError
+from evfer.errors import EvferError, SourceError, VideoError
+from evfer.formats import EventSource
 from evfer.video import FrameSource
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Skipped",
     "Survey",
     "expression",
+    "open_frames",
     "require_folder",
 ]
 
@@ -129,16 +131,21 @@ class Dataset(Protocol):
         """
         ...
 
-    def open(self, clip: Clip, source: Path | None) -> FrameSource:
-        """Open a clip's frames.
+    def open(self, clip: Clip, source: Path | None) -> FrameSource | EventSource:
+        """Open a clip's frames, or read the events of one that an event camera recorded.
 
         Raises:
-            VideoError: if they cannot be read.
+            VideoError: if its frames cannot be read.
+            RecordingError: if its events cannot be read.
         """
         ...
 
     def source_digest(self, clip: Clip, source: Path | None) -> str:
-        """Give a digest of everything that shapes the clip's frames, without decoding them."""
+        """Give a digest of everything that shapes the clip's frames, without decoding them.
+
+        Of a recording's events a property `reading`, an `evfer.formats.ReadParams`, may say how
+        they are read; what else shapes them belongs in the digest.
+        """
         ...
 
 
@@ -152,6 +159,21 @@ def expression(word: str) -> str | None:
     plain = word.strip().casefold()
     plain = _SYNONYMS.get(plain, plain)
     return plain if plain in LABEL_CODES else None
+
+
+def open_frames(dataset: Dataset, clip: Clip, source: Path | None) -> FrameSource:
+    """Open a clip's frames, where it has any.
+
+    Raises:
+        VideoError: if they cannot be read, or the clip is an event camera's recording.
+    """
+    opened = dataset.open(clip, source)
+    if isinstance(opened, EventSource):
+        raise VideoError(
+            f"{clip.native_id}: a recording of an event camera, which has no frames",
+            expected="a video or pictures",
+        )
+    return opened
 
 
 def require_folder(source: Path | None, layout: str, hint: str = "") -> Path:

@@ -4,6 +4,7 @@ source/
   happy/anna/smile_1.mp4          a video: mp4, avi, mov, mkv, webm, mpeg, wmv, gif
   happy/anna/smile_2/0001.png     a folder of pictures, in the order of their numbers
   anger/ben/take_1.avi
+  anger/ben/take_2.raw            or an event camera's recording, see `evfer.formats`
 
 clips.csv: path,label,subject and, if you like, fps; paths are relative to the table
 """
@@ -17,14 +18,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from evfer import video
+from evfer import formats, video
 from evfer.datasets import tree
 from evfer.datasets.base import LABEL_CODES, Clip, Skipped, Survey, expression, require_folder
-from evfer.errors import ConfigError, SourceError
+from evfer.errors import ConfigError, RecordingError, SourceError
+from evfer.events import SensorSize
+from evfer.formats import EventSource, ReadParams, Start, TimeUnit
 
 __all__ = ["Folder"]
 
-_LAYOUT = "label/subject/clip, each clip a video or a folder of pictures, or a clips.csv"
+_LAYOUT = (
+    "label/subject/clip, each clip a video, a folder of pictures or an event recording, "
+    "or a clips.csv"
+)
 
 
 @dataclass(frozen=True)
@@ -34,10 +40,20 @@ class Folder:
     Args:
         title: name of the set; its recordings go to `<Title>DVS`.
         fps: frames a second of every clip; by default a video's own, and 30 for pictures.
+        sensor: size of the event camera, such as `346x260`, where its files do not name it.
+        crop: part of the sensor to keep, `left,top,width,height` in pixels.
+        columns: order of the columns of event tables without names, such as `txyp`.
+        time_unit: unit of the times of events that name none.
+        start: what becomes a recording's time 0; see `evfer.formats.ReadParams`.
     """
 
     title: str = "Folder"
     fps: float | None = None
+    sensor: str = ""
+    crop: str = ""
+    columns: str = ""
+    time_unit: TimeUnit = "auto"
+    start: Start = "auto"
 
     name = "folder"
     needs_source = True
@@ -49,6 +65,12 @@ class Folder:
             )
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise ConfigError(f"fps {self.fps}", expected="a rate above 0 and up to 1000")
+        self.reading  # noqa: B018 (it checks the texts)
+
+    @property
+    def reading(self) -> ReadParams:
+        """How event recordings are read."""
+        return ReadParams(self.sensor, self.crop, self.columns, self.time_unit, self.start)
 
     @property
     def set_name(self) -> str:
@@ -68,6 +90,7 @@ class Folder:
         if not rows:
             reasons = f" ({skipped[0].path}: {skipped[0].reason})" if skipped else ""
             raise SourceError(f"{root}: no clip found{reasons}", expected=_LAYOUT)
+        _check_sensors(root, rows, self.reading)
         clips = _number(rows)
         return Survey(
             tuple(replace(clip, fps=self.fps or clip.fps) for clip in clips),
@@ -76,9 +99,17 @@ class Folder:
             f"{'a table clips.csv' if table.is_file() else 'label/subject/clip'} in {root}",
         )
 
-    def open(self, clip: Clip, source: Path | None) -> video.FrameSource:
-        """Open a clip's frames; see `Dataset.open`."""
-        return video.open_frames(Path(source or ".") / clip.locator, clip.fps)
+    def open(self, clip: Clip, source: Path | None) -> video.FrameSource | EventSource:
+        """Open a clip's frames or read its events; see `Dataset.open`."""
+        path = Path(source or ".") / clip.locator
+        if not _is_recording(path):
+            return video.open_frames(path, clip.fps)
+        found = formats.read(path, self.reading)
+        if not len(found.events):
+            raise RecordingError(
+                f"{path}: no event in it", expected="events" + (" in the crop" * bool(self.crop))
+            )
+        return found
 
     def source_digest(self, clip: Clip, source: Path | None) -> str:
         """Digest a clip's files; see `Dataset.source_digest`."""
@@ -115,9 +146,50 @@ def _walk(root: Path) -> tuple[list[_Row], tuple[Skipped, ...]]:
                     rows.append(_Row(label.name, subject.name, locator))
                 elif clip.is_dir():
                     skipped.append(Skipped(locator, "no picture in this folder"))
+                elif _is_recording(clip):
+                    rows.append(_Row(label.name, subject.name, locator))
                 else:
-                    skipped.append(Skipped(locator, f"{clip.suffix or 'no'} ending is no video"))
+                    reason = f"{clip.suffix or 'no'} ending is no video and no event recording"
+                    skipped.append(Skipped(locator, reason))
     return rows, tuple(skipped)
+
+
+def _is_recording(path: Path) -> bool:
+    return formats.is_event_file(path) and not video.is_clip(path)
+
+
+def _check_sensors(root: Path, rows: Iterable[_Row], reading: ReadParams) -> None:
+    """Make sure that all recordings of the set will share one size.
+
+    Raises:
+        SourceError: if they come from sensors of several sizes, or lie among videos.
+        MissingExtra: if a package is needed to read them.
+    """
+    sizes: dict[SensorSize, str] = {}
+    videos, recordings = [], []
+    for row in rows:
+        if not _is_recording(root / row.locator):
+            videos.append(row.locator)
+            continue
+        recordings.append(row.locator)
+        if size := formats.sensor_size(root / row.locator) or reading.size:
+            sizes.setdefault(size, row.locator)
+    if reading.crop or not recordings:
+        return
+    hint = "Cut the same part out of all with --set dataset.crop=left,top,width,height"
+    if len(sizes) > 1:
+        found = (f"{size.width} x {size.height} ({place})" for size, place in sizes.items())
+        raise SourceError(
+            f"{root}: sensors of several sizes, {', '.join(found)}",
+            expected="one size a set",
+            hint=f"{hint}, or make a set of each",
+        )
+    if videos:
+        raise SourceError(
+            f"{root}: videos ({videos[0]}) and event recordings ({recordings[0]}) together",
+            expected="one kind a set, or recordings cut to the size of the videos' face crops",
+            hint=f"{hint}, 200 wide and high unless faces.size says otherwise",
+        )
 
 
 def _find_gaps(root: Path, rows: Iterable[_Row]) -> tuple[str, ...]:

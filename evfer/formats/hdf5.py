@@ -61,9 +61,14 @@ def stored_size(path: Path) -> SensorSize | None:
 
     Raises:
         RecordingError: if it cannot be opened.
+        MissingExtra: if it is compressed with a filter that is not installed.
     """
     try:
         with h5py.File(path, "r") as file:
+            for name in ("events/t", "events", "CD/events"):
+                if name in file and isinstance(file[name], h5py.Dataset):
+                    _require_filters(path, file[name])
+                    break
             return _size(path, file)
     except _DAMAGE as error:
         raise RecordingError(f"{path}: {error}", expected="a whole HDF5 file") from error

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
-from evfer.errors import EventsError, EvferError, MissingExtra, RecordingError
+from evfer.errors import EventsError, RecordingError
 from evfer.events import SensorSize
 from evfer.formats.arrays import MAGIC_NPY, npz_size, read_npy, read_npz
 from evfer.formats.hdf5 import MAGIC_HDF5, read_hdf5, stored_size
 from evfer.formats.prophesee import read_dat, read_header, read_raw
 from evfer.formats.source import EventSource, ReadParams
 from evfer.formats.tables import looks_like_events, read_table
-from evfer.formats.through_faery import read_through_faery, size_through_faery
+from evfer.formats.through_faery import load_faery, read_through_faery, size_through_faery
 
 __all__ = [
     "SUFFIXES",
@@ -160,7 +160,10 @@ def sensor_size(path: Path) -> SensorSize | None:
     """Give the sensor's size that a file names, without reading its events.
 
     Returns:
-        The size; None where the file does not name it, or cannot be looked into here.
+        The size; None where the file does not name it, or is damaged.
+
+    Raises:
+        MissingExtra: if its events could not be read for want of a package.
     """
     path = Path(path)
     try:
@@ -172,12 +175,11 @@ def sensor_size(path: Path) -> SensorSize | None:
         if kind == "npz":
             return npz_size(path)
         if kind == "es":
+            load_faery(f"{path}: reading it")
             return _es_size(path)
         return size_through_faery(path) if kind == "aedat4" else None
-    except (EvferError, OSError) as error:
-        if isinstance(error, MissingExtra | EventsError | RecordingError | OSError):
-            return None
-        raise
+    except (EventsError, RecordingError, OSError):
+        return None
 
 
 def _es_size(path: Path) -> SensorSize | None:
