@@ -23,6 +23,7 @@ from evfer.datasets import cards
 from evfer.datasets.base import EXPRESSIONS, Clip, Dataset, SkipKind, Skipped, Survey
 from evfer.datasets.cards import Card
 from evfer.errors import DataError, SourceError, VideoError
+from evfer.formats import EventSource
 from evfer.video import FrameSource
 
 __all__ = [
@@ -253,7 +254,7 @@ def check(
         warnings=warnings,
         sizes=_tally(look.size for look in looks),
         rates=_tally(look.rate for look in looks),
-        lengths=_spread([look.n_frames for look in looks]),
+        lengths=_spread([look.n_frames for look in looks if look.n_frames]),
     )
 
 
@@ -293,6 +294,9 @@ def _look(dataset: Dataset, clip: Clip, source: Path | None, *, every_frame: boo
         DataError: if it cannot.
     """
     frames = dataset.open(clip, source)
+    if isinstance(frames, EventSource):
+        sensor = frames.sensor_size
+        return _Look(0, f"{sensor.width}x{sensor.height}", "none, but events")
     times_s = np.asarray(frames.times_s, np.float64)
     if len(times_s) < 2:
         raise VideoError(

@@ -169,7 +169,7 @@ def _print_verdict(report: CheckReport) -> None:
         console.echo(f"{people}; {report.n_unreadable} cannot be read.", "red")
     elif report.depth == "quick":
         console.echo(f"{people}; their files were not opened.", "green")
-    elif not report.lengths:
+    elif not report.sizes:
         console.echo(f"{people}; they are rendered on demand.", "green")
     else:
         looked = "every frame decoded" if report.depth == "deep" else "all can be opened"

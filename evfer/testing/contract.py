@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from evfer.datasets.base import Clip, Dataset, Survey
-from evfer.errors import SourceError
+from evfer.errors import EventsError, SourceError
+from evfer.events import validate
+from evfer.formats import EventSource
 
 __all__ = ["check_dataset"]
 
@@ -94,6 +96,9 @@ def _check_clip(dataset: Dataset, clip: Clip, source: Path | None) -> None:
     _require(digest, f"{where}: no source_digest")
     _require(digest == dataset.source_digest(clip, source), f"{where}: source_digest changes")
     frames = dataset.open(clip, source)
+    if isinstance(frames, EventSource):
+        _check_events(frames, where)
+        return
     times_s = np.asarray(frames.times_s)
     _require(
         times_s.shape == (len(frames),), f"{where}: {times_s.shape} times, {len(frames)} frames"
@@ -110,3 +115,12 @@ def _check_clip(dataset: Dataset, clip: Clip, source: Path | None) -> None:
             count += 1
         _require(count == len(frames), f"{where}: {count} of {len(frames)} frames, pass {number}")
     _require(len(sizes) == 1, f"{where}: frames of several sizes {sorted(sizes)}")
+
+
+def _check_events(found: EventSource, where: str) -> None:
+    try:
+        validate(found.events, found.sensor_size)
+    except EventsError as error:
+        raise AssertionError(f"{where}: {error}") from error
+    _require(len(found.events), f"{where}: no event")
+    _require(found.duration_us > 0, f"{where}: a length of {found.duration_us} us")
