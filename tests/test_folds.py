@@ -233,5 +233,10 @@ def test_clips_that_a_fold_file_leaves_out_are_told(tmp_path):
     part.write_text("".join((tmp_path / "folds.csv").read_text().splitlines(True)[:36]))
     _, report = folds.renew(tmp_path, "", imported=part)
     assert report.left_out == 0.75
-    assert "75% of the set's clips are not in the plan" in " ".join(folds.explain(report))
+    words = " ".join(folds.explain(report))
+    assert "108 of the set's 144 clips are not in the plan" in words
+    assert "(S004/001, S004/002, S004/003, S004/004, S004/005 and 103 more)" in words
+    # a row of results tells the share alone
+    told = " ".join(folds.explain(folds.LeakReport(0.0, 0.0, 0.0, 0.75)))
+    assert "75% of the set's clips are not in the plan" in told
     assert "left_out = 0.75" in (tmp_path / "manifest.toml").read_text()

@@ -163,20 +163,23 @@ def explain(report: LeakReport) -> tuple[str, ...]:
             "so the folds' scores are not independent."
         )
     if report.left_out:
-        named = ", ".join(report.missing[:_NAMED])
-        more = len(report.missing) - _NAMED
-        sentences.append(
-            f"{report.left_out:.0%} of the set's clips are not in the plan: they neither train nor "
-            "are tested"
-            + (f" ({named}{f' and {more} more' if more > 0 else ''})" if named else "")
-            + "."
-        )
+        sentences.append(_left_out(report))
     if report.majority is not None and report.chance is not None:
         sentences.append(
             f"To beat: {report.majority:.1%} by always naming the label that training holds most "
             f"of, {report.chance:.1%} by guessing evenly."
         )
     return tuple(sentences)
+
+
+def _left_out(report: LeakReport) -> str:
+    end = "not in the plan: they neither train nor are tested"
+    if not report.missing:
+        return f"{report.left_out:.0%} of the set's clips are {end}."
+    number = len(report.missing)
+    named = ", ".join(report.missing[:_NAMED])
+    more = f" and {number - _NAMED} more" if number > _NAMED else ""
+    return f"{number} of the set's {report.n_clips + number} clips are {end} ({named}{more})."
 
 
 def _clips(share: float, n_clips: int) -> str:

@@ -123,6 +123,8 @@ def _published(
                 notes.append(_not_listed(set_name, ordered, chosen))
         else:
             notes.append(_other_clips(facts, ordered))
+        if facts.note:
+            notes.append(f"Ids: {published.rule(set_name)}")
     # positions in the drawn list, in which a row stood that was deleted afterwards
     drawn_rows = [row for row in range(drawn) if row != deleted]
     clip_of = {row: entry.clip_id for row, entry in zip(drawn_rows, chosen, strict=True)}
