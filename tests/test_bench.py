@@ -10,11 +10,12 @@ import time
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from learning import SENSOR, make_config, make_set, small_net
 
-from evfer import config, folds, index, store
+from evfer import config, folds, index, metrics, store
 from evfer.bench import bench, load_config, load_weights, row_key
 from evfer.bench.rows import forget, open_rows
 from evfer.errors import ConfigError, DataError, RecordingError, SourceError, UnknownNameError
@@ -136,6 +137,10 @@ def test_rows_say_everything_and_agree_with_themselves(tiny, undisturbed):
         assert sum(row["confusion"][i][i] for i in range(3)) == sum(right)
         assert row["chance"] == row["majority"] == pytest.approx(1 / 3)
         assert row["used_fraction"] == 1.0
+        sure = np.array([p["confidence"] for p in row["predictions"]])
+        assert row["ece"] == metrics.calibrate(sure, right).error
+        assert 0 <= row["ece"] <= 1
+        assert row["anytime"] is None
         assert row["leak"] == {
             "subject_overlap": 0.0, "never_tested": 0.0, "multiply_tested": 0.0, "test_chose": [],
         }  # fmt: skip
@@ -384,6 +389,23 @@ def test_tested_weights_give_the_rows_predictions(tiny, undisturbed):
         assert found.predictions.tolist() == [p["prediction"] for p in row["predictions"]]
     with pytest.raises(RecordingError, match="no weights of this row"):
         load_weights(files[0], row_key(rows[1]))
+
+
+def test_a_model_that_fits_itself_is_measured_like_a_network(tiny, tmp_path):
+    recipe = make_config(augment=[], train={"epochs": 1}, select={"on": "best_test_epoch"})
+    rows = run(tiny, tmp_path, config=recipe, model="logistic", only_folds=[0, 1])
+    assert rows == run(tiny, tmp_path, config=recipe, model="logistic", only_folds=[0, 1])
+    assert len(lines(tmp_path)) == 2
+    data = load_set(tiny)
+    files = sorted((tmp_path / "checkpoints").iterdir())
+    for row, path in zip(rows, files, strict=True):
+        # no epoch to choose, so that the test chose none
+        assert (row["selected_on"], row["leak"]["test_chose"]) == ("last", [])
+        assert row["accuracy"] > 0.6
+        assert parse_row(row, "r", "here").problems == ()
+        clips = tuple(data.clip_ids.index(p["clip_id"]) for p in row["predictions"])
+        found = answer(load_weights(path, row_key(row)), Loader(data, clips, recipe.frames, 8))
+        assert found.predictions.tolist() == [p["prediction"] for p in row["predictions"]]
 
 
 def test_weights_and_curves_are_options(tiny, tmp_path):

@@ -18,6 +18,7 @@ from torch import nn
 
 from evfer.errors import ConfigError, EventsError
 from evfer.holdout import hold_out
+from evfer.loading import Loader
 from evfer.models import create
 from evfer.recipe import TrainParams
 from evfer.training import FoldTask, fit, learning_rate
@@ -436,3 +437,28 @@ def test_people_held_out_show_every_class_if_they_can():
     assert len({hold_out(subjects, labels, 0.2, seed=0, fold=f)[1] for f in range(10)}) > 3
     with pytest.raises(ConfigError, match=r"select\.share"):
         hold_out(subjects, labels, 1.0, seed=0, fold=0)
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_networks_that_decide_step_by_step_are_asked_after_each(data, precision):
+    def build_snn():
+        return create("spiking-fer", 3, 3, head="linear", zero_init_gamma=False)
+
+    job = task(data, train={"epochs": 2, "lr": 0.002, "precision": precision})
+    found = fit(build_snn, job)
+    assert len(found.anytime) == 3
+    assert found.anytime[-1] == pytest.approx(found.answers.accuracy)
+    if precision == "no":
+        # the same network on clips that end earlier
+        module = build_snn()
+        module.load_state_dict(found.weights)
+        module.eval()
+        loader = Loader(job.data, job.test, job.config.frames, 8)
+        for steps in (1, 2):
+            right = []
+            with torch.no_grad():
+                for batch in loader.epoch(0):
+                    said = module(batch.frames[:, :steps].float()).argmax(1)
+                    right += (said == batch.labels).tolist()
+            assert found.anytime[steps - 1] == pytest.approx(np.mean(right))
+    assert fit(build, task(data, train={"epochs": 1})).anytime == ()
