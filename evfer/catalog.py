@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from evfer import config, index, plugins
+from evfer import config, formats, index, plugins
 from evfer.datasets import cards
 from evfer.emulator import PRESETS
 from evfer.errors import EvferError, MissingExtra
@@ -88,6 +88,7 @@ def catalog(data: Path) -> tuple[Section, ...]:
         ),
         Section("Sets of augmentations", "--eda", _augmentation_sets()),
         Section("Models", "--model", tuple(_plugin_items("evfer.models"))),
+        Section("Event files", "--dataset folder", tuple(map(_event_file, formats.supported()))),
     )
 
 
@@ -125,6 +126,11 @@ def _plugin_items(group: str) -> list[Item]:
         origin = "" if plugin.origin == "evfer" else f" (from {plugin.origin})"
         items.append(Item(plugin.name, about + origin, state))
     return items
+
+
+def _event_file(support: formats.Support) -> Item:
+    state = "ready" if support.ready else f"needs {support.package}"
+    return Item(support.suffix, support.about, state)
 
 
 def _method_state(name: str) -> str:

@@ -73,6 +73,8 @@ def _look(data: Path) -> Iterator[Finding]:
     yield _guarded("devices", _devices, "")
     yield _optional("SuperSloMo's weights", _slomo_weights)
     yield _optional("v2e, the original", _original)
+    yield _optional("files .es, .aedat4", _faery)
+    yield _optional("packed HDF5", _hdf5plugin)
     yield _disk(data)
 
 
@@ -115,6 +117,25 @@ def _original() -> str:
 
     load_original()
     return "can be imported"
+
+
+def _faery() -> str:
+    from evfer.formats.through_faery import load_faery
+
+    load_faery("event files .es and .aedat4")
+    return f"faery {metadata.version('faery')}"
+
+
+def _hdf5plugin() -> str:
+    try:
+        importlib.import_module("hdf5plugin")
+    except ImportError as error:
+        raise MissingExtra(
+            "hdf5plugin is not installed",
+            expected="the package hdf5plugin, for DSEC's files as published",
+            hint="pip install hdf5plugin",
+        ) from error
+    return f"hdf5plugin {metadata.version('hdf5plugin')}"
 
 
 def _weights() -> str:

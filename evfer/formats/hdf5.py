@@ -187,7 +187,7 @@ def _require_filters(path: Path, item: h5py.Dataset) -> None:
     if missing[0] in _NO_FILTERS_HERE:
         hint = "Install the vendor's plug-in github.com/prophesee-ai/hdf5_ecf, or export as .raw"
     else:
-        hint = 'pip install "evfer[export]", or: pip install hdf5plugin'
+        hint = "pip install hdf5plugin"
     raise MissingExtra(
         f"{path}: its data are packed with {name}, which this HDF5 cannot read",
         expected="the plug-in for it",
