@@ -137,21 +137,26 @@ def _place(path: Path) -> str:
 
 
 def find_anchors(
-    given: Path, is_anchor: Callable[[Listing], bool], *, beside: str = ""
+    given: Path,
+    is_anchor: Callable[[Listing], bool],
+    *,
+    down: int = _LEVELS_DOWN,
+    beside: str = "",
 ) -> tuple[Path, ...]:
     """Find the folder that a data set's layout hangs on, from one somewhere near it.
 
     Args:
         given: the folder that the user named.
         is_anchor: tells the folder by what lies in it.
+        down: levels to search below.
         beside: a pattern of names of the folders that stand beside it, such as one of labels;
             from there the search starts above.
 
     Returns:
-        All such folders up to three levels below; failing that, the one up to two levels above,
-        if there is one.
+        All such folders below, none inside another; failing that, the one up to two levels
+        above, if there is one.
     """
-    found = _search(given, is_anchor)
+    found = _search(given, is_anchor, down)
     above = [given.joinpath(*[".."] * k) for k in range(1, _LEVELS_UP + 1)]
     for folder in above if not found else ():
         if is_anchor(_list_anyway(folder)):
@@ -159,12 +164,12 @@ def find_anchors(
     for child, folder in zip((given, *above), above, strict=False) if beside else ():
         name = os.path.basename(os.path.realpath(child))
         if not found and re.fullmatch(beside, name, re.IGNORECASE):
-            found = _search(folder, is_anchor)
+            found = _search(folder, is_anchor, down)
     return found
 
 
-def _search(top: Path, is_anchor: Callable[[Listing], bool]) -> tuple[Path, ...]:
-    walked = walk(top, _LEVELS_DOWN, stop=is_anchor)
+def _search(top: Path, is_anchor: Callable[[Listing], bool], down: int) -> tuple[Path, ...]:
+    walked = walk(top, down, stop=is_anchor)
     return tuple(folder for folder, listing in walked if is_anchor(listing))
 
 
