@@ -8,13 +8,14 @@ dlib and OpenCV keep state that tasks would share: start workers with one thread
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from typing import Any
 
-from evfer.errors import ClusterError, MissingExtra
+from evfer.errors import ClusterError, EvferError, MissingExtra
 from evfer.workers.crew import limit_threads
 
 __all__ = ["Cluster", "require_scheduler"]
@@ -49,6 +50,8 @@ class Cluster:
         self.deaths: tuple[type[BaseException], ...] = (KilledWorker,)
         self._address = address
         self._most = most
+        # what it has to say when a connection breaks, the errors here say in words
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             self._client = Client(address, timeout=_CONNECT_S, set_as_default=False, name="evfer")
         except (OSError, ValueError, RuntimeError) as error:
@@ -71,11 +74,7 @@ class Cluster:
             ClusterError: if there are none.
         """
         if self._client.status != "running":
-            raise ClusterError(
-                f"{self._address}: the Dask scheduler has gone away",
-                expected="a scheduler that lives until the end",
-                hint="What is finished is kept; start it and run the same command again",
-            )
+            raise self._gone()
         self._count()
         if time.monotonic() - self._peopled_s > _NO_WORKER_S:
             raise ClusterError(
@@ -83,6 +82,19 @@ class Cluster:
                 expected="at least one",
                 hint=f"Start one with: dask worker {self._address} --nthreads 1",
             )
+
+    def explain(self, error: BaseException) -> EvferError | None:
+        """Tell a cluster that is no more, or lacks evfer, from a fault in a task."""
+        if isinstance(error, CancelledError):
+            return self._gone()
+        if isinstance(error, ImportError) or "deserialization" in str(error):
+            cause = error.__cause__ or error
+            return ClusterError(
+                f"{self._address}: the cluster cannot load the task ({str(cause).splitlines()[0]})",
+                expected="evfer, in this version, for the scheduler and every worker",
+                hint="Install it there with the same constraints.txt",
+            )
+        return None
 
     def renew(self) -> bool:
         """Nothing to renew: Dask runs the other tasks elsewhere."""
@@ -96,13 +108,22 @@ class Cluster:
         """Leave the cluster, which goes on."""
         self._client.close(timeout=2)
 
+    def _gone(self) -> ClusterError:
+        return ClusterError(
+            f"{self._address}: the Dask scheduler has gone away",
+            expected="a scheduler that lives until the end",
+            hint="What is finished is kept; start it and run the same command again",
+        )
+
     def _count(self, anew: bool = False) -> None:
         now = time.monotonic()
         if not anew and now - self._asked_s < _ASK_EVERY_S:
             return
         self._asked_s = now
-        if self._client.status == "running":
+        try:
             self._n_workers = len(self._client.ncores())
+        except OSError as error:
+            raise self._gone() from error
         if self._n_workers:
             self._peopled_s = now
 

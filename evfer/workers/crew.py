@@ -12,6 +12,8 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol
 
+from evfer.errors import EvferError
+
 __all__ = ["Crew", "Here", "Processes", "default_workers", "limit_threads"]
 
 
@@ -41,6 +43,10 @@ class Crew(Protocol):
         Raises:
             EvferError: if nothing ever will.
         """
+        ...
+
+    def explain(self, error: BaseException) -> EvferError | None:
+        """Say in words what lies behind an error that no task has raised on purpose."""
         ...
 
     def renew(self) -> bool:
@@ -85,6 +91,10 @@ class Here:
     def watch(self) -> None:
         """Nothing runs while this process waits."""
 
+    def explain(self, error: BaseException) -> EvferError | None:
+        """Nothing is known here that the error does not say."""
+        return None
+
     def renew(self) -> bool:
         """Nothing to renew."""
         return False
@@ -126,6 +136,10 @@ class Processes:
 
     def watch(self) -> None:
         """The pool itself tells of deaths."""
+
+    def explain(self, error: BaseException) -> EvferError | None:
+        """Nothing is known here that the error does not say."""
+        return None
 
     def renew(self) -> bool:
         """Start other processes in the place of those that are left."""

@@ -149,9 +149,13 @@ def _run(
                 result = future.result()
             except crew.deaths:
                 result, died = _Death(), True
-            except CancelledError:
-                crew.watch()
+            except EvferError:
                 raise
+            except (Exception, CancelledError) as error:
+                told = crew.explain(error)
+                if told is None:
+                    raise
+                raise told from error
             yield task, result
         if died and crew.renew():
             for other in running.values():

@@ -1,0 +1,201 @@
+"""Tasks on a Dask cluster of real worker processes: results, deaths, differences."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from evfer import convert, provenance, workers
+from evfer.cli import main
+from evfer.convert import batch
+from evfer.datasets.demo import DemoHeads
+from evfer.errors import ClusterError, ConfigError, DataError, MissingExtra, VideoError
+
+distributed = pytest.importorskip("distributed")
+
+DEMO = DemoHeads(people=2, repetitions=1, frames=10)
+PLAIN = convert.load_config("default", {"interpolation": {"method": "none"}})
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    # a scheduler and two workers, each a process of its own as a user would start them
+    folder = tmp_path_factory.mktemp("cluster")
+    code = (
+        "import sys; from distributed import LocalCluster\n"
+        "if __name__ == '__main__':\n"
+        "    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None,\n"
+        "                      scheduler_kwargs={'allowed_failures': 1}) as cluster:\n"
+        "        print(cluster.scheduler_address, flush=True); sys.stdin.read()\n"
+    )
+    script = folder / "cluster.py"
+    script.write_text(code)
+    # it stands in another folder, as other machines do; tests define tasks of their own
+    path = os.pathsep.join([os.path.dirname(__file__), os.getcwd()])
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(script)], cwd=folder, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
+    )  # fmt: skip
+    address = process.stdout.readline().strip()
+    assert address.startswith("tcp://")
+    yield address
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def double(value):
+    if value == 3:
+        raise VideoError("three.avi: cut short", expected="more")
+    return 2 * value
+
+
+def die(value):
+    if value == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+def whoami(value):
+    time.sleep(0.1)
+    return os.getpid()
+
+
+def test_results_and_errors(cluster):
+    found = dict(workers.run(double, range(6), None, cluster))
+    assert {k: v for k, v in found.items() if k != 3} == {0: 0, 1: 2, 2: 4, 4: 8, 5: 10}
+    assert isinstance(found[3], VideoError)
+    assert "three.avi: cut short; expected more." in str(found[3])
+
+
+def test_all_workers_take_part(cluster):
+    pids = {pid for _, pid in workers.run(whoami, range(8), None, cluster)}
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+
+
+def test_a_task_that_kills_its_worker_harms_no_other(cluster):
+    found = dict(workers.run(die, range(5), None, cluster))
+    assert isinstance(found.pop(2), DataError)
+    assert found == {0: 0, 1: 1, 3: 3, 4: 4}
+
+
+def test_a_worker_is_killed_in_the_middle(cluster, tmp_path, monkeypatch):
+    whole = convert.convert(DEMO, None, tmp_path / "one", PLAIN)
+    victims = sorted({pid for _, pid in workers.run(whoami, range(8), None, cluster)})
+    monkeypatch.chdir(tmp_path)
+
+    def kill(progress):
+        if progress.done == 2:
+            os.kill(victims[0], signal.SIGKILL)
+
+    seen = []
+    found = convert.convert(
+        DEMO, None, type(tmp_path)("two"), PLAIN, n_workers=None, scheduler=cluster,
+        on_progress=lambda progress: (seen.append(progress), kill(progress)),
+    )  # fmt: skip
+    with pytest.raises(ProcessLookupError):
+        os.kill(victims[0], 0)
+    assert (found.converted, found.failures) == (12, ())
+    assert found.fingerprint == whole.fingerprint
+    assert [p.done for p in seen] == list(range(1, 13))
+    for entry in whole.entries:
+        here, there = (folder / entry.path for folder in (whole.folder, found.folder))
+        assert here.read_bytes() == there.read_bytes()
+    workers.remove_stale_parts(found.folder)
+    assert not [p for p in found.folder.rglob(".*") if ".mark." in p.name]
+    again = convert.convert(DEMO, None, tmp_path / "two", PLAIN, scheduler=cluster)
+    assert (again.converted, again.kept) == (0, 12)
+
+
+def test_a_worker_with_other_versions_is_refused(cluster, tmp_path, monkeypatch):
+    own = provenance.versions
+    monkeypatch.setattr(provenance, "versions", lambda names: own(names) | {"numpy": "0.1"})
+    with pytest.raises(ClusterError, match=r"other versions: numpy .* for 0\.1.*constraints"):
+        convert.convert(DEMO, None, tmp_path, PLAIN, scheduler=cluster, limit=2)
+    assert not list(tmp_path.rglob("*.h5"))
+
+
+def test_a_worker_that_sees_other_folders_is_refused(tmp_path):
+    clip = DEMO.survey(None).clips[0]
+    versions = provenance.versions(provenance.CONVERSION_PACKAGES)
+    home = batch._Home((tmp_path / ".mark", "text"), versions)
+    task = batch._Task(DEMO, None, tmp_path, PLAIN, clip, home)
+    with pytest.raises(ClusterError, match="does not see the folder"):
+        batch._convert_task(task)
+    (tmp_path / ".mark").write_text("another folder's")
+    with pytest.raises(ClusterError, match="does not see the folder"):
+        batch._convert_task(task)
+    (tmp_path / ".mark").write_text("text")
+    with pytest.raises(ClusterError, match="does not see the folder .*source"):
+        batch._convert_task(dataclasses.replace(task, source=tmp_path / "source"))
+    assert batch._convert_task(task).clip_id == clip.clip_id
+
+
+def test_ctrl_c_keeps_what_is_done(cluster, tmp_path):
+    command = [sys.executable, "-m", "evfer", "convert", "--dataset", "demo", "--out", tmp_path]
+    command += ["--scheduler", cluster, "--set", "dataset.people=6", "--set", "dataset.frames=9"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    folder = tmp_path / "FerDVS" / "DemoDVS"
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("*/[0-9]*.h5"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "What is finished is kept" in err
+    assert "Traceback" not in err
+    assert not list(folder.rglob(".mark*"))
+
+
+def test_no_cluster_there(capsys, tmp_path):
+    given = ["convert", "--dataset", "demo", "--out", str(tmp_path / "data"), "--scheduler"]
+    for address in ("127.0.0.1:1", "nonsense", "foo://127.0.0.1:1"):
+        start = time.monotonic()
+        assert main([*given, address]) == 2
+        assert time.monotonic() - start < 10
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"{address}: no Dask scheduler answers" in said
+        assert "dask scheduler" in said
+        assert "Traceback" not in said
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_scheduler_goes_away(tmp_path):
+    code = (
+        "import sys; from distributed import LocalCluster\n"
+        "with LocalCluster(n_workers=1, processes=False, protocol='tcp://',\n"
+        "                  dashboard_address=None) as cluster:\n"
+        "    print(cluster.scheduler_address, flush=True); sys.stdin.read()\n"
+    )
+    path = os.path.dirname(__file__)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    address = process.stdout.readline().strip()
+    results = workers.run(whoami, range(50), None, address)
+    assert len([next(results) for _ in range(3)]) == 3
+    process.kill()
+    with pytest.raises(ClusterError, match="has gone away"):
+        list(results)
+    process.communicate(timeout=10)
+
+
+def test_dask_is_not_installed(capsys, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setitem(sys.modules, "distributed.core", None)
+    given = ["convert", "--dataset", "demo", "--out", str(tmp_path / "d"), "--scheduler", "a:1"]
+    assert main(given) == 4
+    assert 'pip install "evfer[dask]"' in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(MissingExtra):
+        list(workers.run(double, [1], None, "a:1"))
+    with pytest.raises(ConfigError, match="0 workers"):
+        list(workers.run(double, [1], 0, "a:1"))
