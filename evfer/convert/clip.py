@@ -192,6 +192,8 @@ def recover_frames(
         VideoError: if it comes from an event camera, and so from no frames.
     """
     attributes = store.inspect(recording)
+    if attributes.get("generator") == sensor.GENERATOR:
+        raise VideoError(f"{recording}: recorded by an event camera, and so from no frames")
     table = recording.resolve().parent.parent / "conversion.toml"
     if not table.is_file() or "clip_id" not in attributes:
         raise SourceError(

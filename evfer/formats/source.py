@@ -201,9 +201,11 @@ def assemble(
     if params.box:
         events, size = _cropped(path, events, size, params.box)
         said["crop"] = ",".join(map(str, params.box))
-    end = int(times[-1]) + 1 if count else 0
     validate(events, size)
-    return EventSource(events, size, end if duration_us is None else max(duration_us, 0), said)
+    last = int(times[-1]) if count else -1
+    if duration_us is None or duration_us < max(last, 0):
+        duration_us = last + 1
+    return EventSource(events, size, duration_us, said)
 
 
 def _agreed(path: Path, stored: SensorSize | None, given: SensorSize | None) -> SensorSize:
