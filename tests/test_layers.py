@@ -15,10 +15,10 @@ LAYERS = [
     {"store", "video", "index", "workers", "formats"},
     {"faces", "heads", "interpolation", "emulator", "frames", "transforms", "pictures"},
     {"datasets", "folds", "models", "metrics", "recipe", "holdout"},
-    {"convert", "check", "loading", "ferdvs", "verification"},
+    {"convert", "check", "loading", "energy", "ferdvs", "verification"},
     {"training"},
     {"bench"},
-    {"measure"},
+    {"measure", "metering"},
     {"report", "view", "demo", "catalog", "doctor", "inspection"},
     {"cli", "testing"},
 ]
