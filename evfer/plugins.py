@@ -26,6 +26,8 @@ __all__ = ["BUILTIN", "Plugin", "available", "canonical", "load", "names", "sour
 BUILTIN: dict[str, dict[str, str]] = {
     "evfer.datasets": {
         "adfes": "evfer.datasets.adfes:ADFES",
+        "casia": "evfer.datasets.casia:Casia",
+        "ck+": "evfer.datasets.ckplus:CKPlus",
         "demo": "evfer.datasets.demo:DemoHeads",
         "folder": "evfer.datasets.folder:Folder",
         "mmi": "evfer.datasets.mmi:MMI",
