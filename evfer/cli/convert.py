@@ -143,8 +143,8 @@ def _warn_uncut(summary: ConversionSummary, wanted: str) -> None:
     whole = [entry.clip_id for entry in summary.entries if entry.range == "full"]
     if wanted == "to-apex" and whole:
         console.warn(
-            f"{len(whole)} clips are whole, since their faces hardly move: {name_some(whole)}. Look "
-            "at them with evfer view, or name their frames in a table, --set clip.range=FILE."
+            f"No apex was found in {name_some(whole)}, whose faces hardly move: all frames are "
+            "kept. Look with evfer view, or name the frames in a table, --set clip.range=FILE."
         )
 
 
