@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import html.parser
+import io
 import json
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ from evfer.report import words
 from evfer.report.examples import collect
 from evfer.report.results import read_results
 from evfer.report.summary import bring_together
+from evfer.report.tables import all_tables
 
 CLASSES = ["happy", "fear", "surprise"]
 HOSTILE = "<script>alert(1)</script>\"'&$\\frac{|=\x00\ud800"
@@ -427,6 +429,67 @@ def test_the_interval_of_a_difference_is_as_wide_as_people_differ(tmp_path):
     low, high = difference.interval
     assert high - low == pytest.approx(width, rel=0.15)
     assert abs(difference.mean) == pytest.approx(abs(np.mean(gains)))
+
+
+def test_differences_are_tested_over_folds_and_clips(tmp_path):
+    strong, weak = make_rows("strong", 0.9), make_rows("weak", 0.4, seed=3)
+    (arena,) = arenas_of(tmp_path, strong, weak)
+    (found,) = arena.differences
+    right = [
+        [[p["label"] == p["prediction"] for p in row["predictions"]] for row in rows]
+        for rows in (strong, weak)
+    ]
+    gains = [np.mean(a) - np.mean(b) for a, b in zip(*right, strict=True)]
+    trained, tested = strong[0]["n_train"], len(right[0][0])
+    wanted = metrics.corrected_resampled_t(gains, trained, tested)
+    assert found.resampled_t.statistic == pytest.approx(wanted.statistic)
+    assert found.resampled_t.p_value == pytest.approx(wanted.p_value)
+    assert found.resampled_t.n_splits == 3
+    assert found.mcnemar == metrics.mcnemar(np.concatenate(right[0]), np.concatenate(right[1]))
+    said = " ".join(words.headlines(arena))
+    assert "Corrected resampled t-test over 3 folds: p = " in said
+    assert "McNemar's test over 27 clips" in said
+    # a clip that is tested in two folds is no independent pair, one fold has no spread
+    twice = [dict(row, fold=0) | {"predictions": strong[0]["predictions"]} for row in strong[:1]]
+    twice += [dict(twice[0], fold=1)]
+    others = [dict(row, model="weak", run="weak") for row in twice]
+    others[0]["predictions"] = weak[0]["predictions"]
+    (arena,) = arenas_of(tmp_path / "2", twice, others)
+    assert arena.differences[0].mcnemar is None
+    assert arena.differences[0].resampled_t is not None
+    (arena,) = arenas_of(tmp_path / "3", strong[:1], weak[:1])
+    assert arena.differences[0].resampled_t is None
+    assert arena.differences[0].mcnemar is not None
+
+
+def test_calibration_and_single_steps_are_told(tmp_path):
+    rows = make_rows("snn", 0.7)
+    for i, row in enumerate(rows):
+        row |= {"ece": 0.1 + 0.1 * i, "anytime": [0.25, 0.5, row["accuracy"]]}
+    write_run(tmp_path / "snn", rows)
+    (arena,) = bring_together(read_results(tmp_path).rows)
+    (group,) = arena.groups
+    assert group.ece == pytest.approx(0.2)
+    assert group.anytime == pytest.approx((0.25, 0.5, group.accuracy.mean))
+    text = " ".join(words.describe(arena))
+    assert "differ by 20.0 points" in text
+    assert "accuracy after step 1 to 3: 25%, 50%, " in text
+    tables = dict(all_tables([arena]))
+    steps = list(csv.DictReader(io.StringIO(tables["anytime.csv"])))
+    assert [row["accuracy"] for row in steps[:2]] == ["0.25", "0.5"]
+    people = list(csv.DictReader(io.StringIO(tables["subjects.csv"])))
+    assert sum(int(row["n_tests"]) for row in people) == 27
+    right = sum(int(row["n_tests"]) * float(row["accuracy"]) for row in people)
+    assert right / 27 == pytest.approx(group.pooled)
+    bins = list(csv.DictReader(io.StringIO(tables["calibration.csv"])))
+    assert sum(int(row["n"]) for row in bins) == 27
+    # older rows say neither, and a step that is no share spoils its row
+    rows[0]["anytime"] = [0.25, "half", 0.6]
+    del rows[1]["ece"], rows[1]["anytime"]
+    write_run(tmp_path / "snn", rows)
+    (arena,) = bring_together(read_results(tmp_path).rows)
+    assert arena.groups[0].anytime == ()
+    assert arena.groups[0].ece == pytest.approx(0.2)
 
 
 def test_what_was_not_tested_alike_is_not_compared(tmp_path):

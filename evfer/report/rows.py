@@ -19,6 +19,7 @@ __all__ = ["Epoch", "FoldRow", "Leak", "Prediction", "parse_row", "read_rows"]
 
 _KNOWN_FORMAT = 1
 _LONGEST_NAME = 200
+_MOST_STEPS = 1000
 _MOST_CLASSES = 1000
 """A class index beyond this is damage, and would ask for a matrix that fills the memory."""
 
@@ -64,6 +65,9 @@ class FoldRow:
     """One fold's result; texts are empty and numbers None where the row does not say.
 
     Attributes:
+        ece: expected calibration error.
+        anytime: accuracy had each clip ended after its step 1, 2, ...; empty for networks that
+            decide once, and where the row does not say.
         confusion: counts, rows true, columns predicted; empty where not known.
         problems: what in this row could not be used, in words.
     """
@@ -97,6 +101,8 @@ class FoldRow:
     collapsed: bool | None
     train_seconds: float | None
     test_seconds: float | None
+    ece: float | None = None
+    anytime: tuple[float, ...] = ()
     classes: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     predictions: tuple[Prediction, ...] = ()
@@ -196,6 +202,8 @@ def parse_row(found: Mapping[str, Any], run: str, place: str) -> FoldRow:
         collapsed=found["collapsed"] if isinstance(found.get("collapsed"), bool) else None,
         train_seconds=values.number("train_seconds"),
         test_seconds=values.number("test_seconds"),
+        ece=values.share("ece"),
+        anytime=_shares(values.items("anytime")),
         classes=classes,
         confusion=confusion,
         predictions=predictions,
@@ -259,6 +267,12 @@ def _number(value: Any) -> float | None:
 def _share(value: Any) -> float | None:
     number = _number(value)
     return number if number is not None and 0 <= number <= 1 else None
+
+
+def _shares(items: Sequence[Any]) -> tuple[float, ...]:
+    found = [_share(item) for item in items[:_MOST_STEPS]]
+    # with one step missing, the others would stand in the wrong place
+    return tuple(share for share in found if share is not None) if None not in found else ()
 
 
 def _texts(value: Any) -> dict[str, str]:

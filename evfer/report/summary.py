@@ -77,6 +77,19 @@ class Group:
         return 0 < self.n_subjects < _FEW_SUBJECTS
 
     @property
+    def ece(self) -> float | None:
+        """Mean expected calibration error of the rows."""
+        return _mean(row.ece for row in self.rows)
+
+    @property
+    def anytime(self) -> tuple[float, ...]:
+        """Mean accuracy had each clip ended after its step 1, 2, ...; empty if not all rows say."""
+        steps = {len(row.anytime) for row in self.rows}
+        if len(steps) > 1:
+            return ()
+        return tuple(float(v) for v in np.mean([row.anytime for row in self.rows], axis=0))
+
+    @property
     def chance(self) -> float | None:
         """The accuracy of guessing evenly."""
         stated = _mean(row.chance for row in self.rows)
@@ -129,6 +142,9 @@ class Difference:
         mean: difference of accuracy, first less second, from -1 to 1.
         interval: its 95 % interval over subjects, paired by clip.
         n_clips: clips compared, each as often as it was tested.
+        resampled_t: corrected resampled t-test over the folds, whose scores are means over the
+            seeds; None for fewer than two folds, or rows that do not say what they trained on.
+        mcnemar: McNemar's test over the clips; None where a clip was tested more than once.
     """
 
     first: str
@@ -136,6 +152,8 @@ class Difference:
     mean: float
     interval: tuple[float, float]
     n_clips: int
+    resampled_t: metrics.ResampledT | None = None
+    mcnemar: metrics.McNemar | None = None
 
     @property
     def shown(self) -> bool:
@@ -256,24 +274,48 @@ def _difference(first: Group, second: Group) -> Difference | None:
     ours, theirs = _tests(first), _tests(second)
     if not ours or ours.keys() != theirs.keys():
         return None
-    subjects = sorted({subject for _, _, subject in ours})
-    if len(subjects) < 2:
+    subjects = [subject for _, _, subject in ours]
+    if len(set(subjects)) < 2:
         return None
-    place = {subject: index for index, subject in enumerate(subjects)}
-    gains, counts = np.zeros(len(subjects)), np.zeros(len(subjects))
-    for key, right in ours.items():
-        gains[place[key[2]]] += right - theirs[key]
-        counts[place[key[2]]] += 1
+    pairs = [(right, theirs[key]) for key, right in ours.items()]
+    first_right, second_right = zip(*pairs, strict=True)
     # whole people are drawn, as for the interval of one group's accuracy
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(0, len(subjects), (2000, len(subjects)))
-    means = gains[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    mean = float(gains.sum() / counts.sum())
-    return Difference(first.name, second.name, mean, (float(low), float(high)), len(ours))
+    interval = metrics.paired_bootstrap(first_right, second_right, subjects, level=_LEVEL)
+    clips = {(clip, subject) for _, clip, subject in ours}
+    answered = {*first_right, *second_right} <= {0.0, 1.0}
+    mean = float(np.mean(first_right) - np.mean(second_right))
+    return Difference(
+        first.name,
+        second.name,
+        mean,
+        interval,
+        len(ours),
+        _resampled_t(first, second, ours, theirs),
+        metrics.mcnemar(first_right, second_right)
+        if answered and len(clips) == len(ours)
+        else None,
+    )
 
 
-def _tests(group: Group) -> dict[tuple[int | None, str, str], float]:
+_Shares = dict[tuple[int | None, str, str], float]
+
+
+def _resampled_t(
+    first: Group, second: Group, ours: _Shares, theirs: _Shares
+) -> metrics.ResampledT | None:
+    gains: dict[int | None, list[float]] = defaultdict(list)
+    for key, right in ours.items():
+        gains[key[0]].append(right - theirs[key])
+    trained = _mean(row.n_train for row in (*first.rows, *second.rows))
+    if len(gains) < 2 or None in gains or not trained:
+        return None
+    tested = len(ours) / len(gains)
+    return metrics.corrected_resampled_t(
+        [float(np.mean(g)) for g in gains.values()], trained, tested
+    )
+
+
+def _tests(group: Group) -> _Shares:
     """Give the share of right answers for each test of a clip, over the seeds."""
     answers: dict[tuple[int | None, str, str], list[bool]] = defaultdict(list)
     for row in group.rows:

@@ -7,7 +7,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from evfer.report.summary import Arena, Group
+from evfer import metrics
+from evfer.report.summary import Arena, Difference, Group
 from evfer.report.words import interval, percent, rule
 
 __all__ = ["Table", "all_tables"]
@@ -30,6 +31,7 @@ _SUMMARY = (
     "n_subjects",
     "uar",
     "macro_f1",
+    "ece",
     "chance",
     "majority",
     "collapsed_results",
@@ -55,6 +57,7 @@ _FOLDS = (
     "accuracy",
     "uar",
     "macro_f1",
+    "ece",
     "chance",
     "majority",
     "collapsed",
@@ -71,7 +74,7 @@ _FOLDS = (
 
 
 def all_tables(arenas: Sequence[Arena]) -> list[Table]:
-    """Give every table: the summary as CSV and Markdown, folds, confusion and differences."""
+    """Give every table: the summary as CSV and Markdown, and what it sums up as CSV."""
     pairs = [(arena, group) for arena in arenas for group in arena.groups]
     summary = [_summary_row(arena, group) for arena, group in pairs]
     folds = [
@@ -91,9 +94,22 @@ def all_tables(arenas: Sequence[Arena]) -> list[Table]:
         for j, predicted in enumerate(group.classes)
     ]
     differences = [
-        (arena.set_name, arena.protocol, d.first, d.second, d.mean, *d.interval, d.n_clips)
+        (
+            *(arena.set_name, arena.protocol, d.first, d.second, d.mean, *d.interval, d.n_clips),
+            *_test_cells(d),
+        )
         for arena in arenas
         for d in arena.differences
+    ]
+    subjects = [
+        (arena.set_name, arena.protocol, group.name, found.subject, found.n, found.accuracy)
+        for arena, group in pairs
+        for found in metrics.score_subjects([vars(said) for said in group.predictions])
+    ]
+    steps = [
+        (arena.set_name, arena.protocol, group.name, step, accuracy)
+        for arena, group in pairs
+        for step, accuracy in enumerate(group.anytime, 1)
     ]
     return [
         ("accuracy.csv", _csv(_SUMMARY, summary)),
@@ -115,11 +131,50 @@ def all_tables(arenas: Sequence[Arena]) -> list[Table]:
                     "interval_low",
                     "interval_high",
                     "n_clips",
+                    "n_folds",
+                    "resampled_t",
+                    "resampled_t_p",
+                    "first_only_right",
+                    "second_only_right",
+                    "mcnemar_p",
                 ),
                 differences,
             ),
         ),
+        (
+            "subjects.csv",
+            _csv(("set", "protocol", "model", "subject", "n_tests", "accuracy"), subjects),
+        ),
+        ("anytime.csv", _csv(("set", "protocol", "model", "step", "accuracy"), steps)),
+        (
+            "calibration.csv",
+            _csv(
+                ("set", "protocol", "model", "low", "high", "n", "confidence", "accuracy"),
+                [row for arena, group in pairs for row in _calibration(arena, group)],
+            ),
+        ),
     ]
+
+
+def _test_cells(difference: Difference) -> tuple[Any, ...]:
+    t, mcnemar = difference.resampled_t, difference.mcnemar
+    return (
+        *((t.n_splits, t.statistic, t.p_value) if t else (None, None, None)),
+        *(
+            (mcnemar.first_only, mcnemar.second_only, mcnemar.p_value)
+            if mcnemar
+            else (None, None, None)
+        ),
+    )
+
+
+def _calibration(arena: Arena, group: Group) -> list[tuple[Any, ...]]:
+    said = [said for said in group.predictions if said.confidence is not None]
+    if not said:
+        return []
+    found = metrics.calibrate([s.confidence or 0.0 for s in said], [s.right for s in said])
+    names = (arena.set_name, arena.protocol, group.name)
+    return [(*names, b.low, b.high, b.n, b.confidence, b.accuracy) for b in found.bins]
 
 
 def _summary_row(arena: Arena, group: Group) -> tuple[Any, ...]:
@@ -140,6 +195,7 @@ def _summary_row(arena: Arena, group: Group) -> tuple[Any, ...]:
         group.n_subjects,
         group.uar.mean if group.uar else None,
         group.macro_f1.mean if group.macro_f1 else None,
+        group.ece,
         group.chance,
         group.majority,
         group.collapsed,

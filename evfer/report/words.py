@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from evfer import folds
@@ -17,6 +18,7 @@ __all__ = [
     "leak_sentences",
     "percent",
     "points",
+    "probability",
     "rule",
     "tally",
     "warnings",
@@ -100,6 +102,41 @@ def _compare(arena: Arena, best: Group, other: Group) -> str:
 
 
 def _judge(difference: Difference) -> str:
+    return " ".join([_judge_interval(difference), *_tests(difference)])
+
+
+def _tests(difference: Difference) -> list[str]:
+    """Name the tests of a difference."""
+    found = []
+    t, mcnemar = difference.resampled_t, difference.mcnemar
+    if t:
+        found.append(
+            f"corrected resampled t-test over {t.n_splits} folds: p = {probability(t.p_value)}"
+        )
+    if mcnemar:
+        found.append(
+            f"McNemar's test over {difference.n_clips} clips ({mcnemar.first_only} that only "
+            f"{difference.first} has right, {mcnemar.second_only} that only {difference.second} "
+            f"has): p = {probability(mcnemar.p_value)}"
+        )
+    text = "; ".join(found)
+    return [f"{text[0].upper()}{text[1:]}."] if found else []
+
+
+def probability(p_value: float) -> str:
+    """Write a p-value with two digits that count; tiny ones as a bound.
+
+    Example:
+        >>> probability(0.0321), probability(0.5), probability(1e-9), probability(0.997)
+        ('0.032', '0.50', 'below 0.0001', '1.00')
+    """
+    if p_value < 1e-4:
+        return "below 0.0001"
+    digits = max(2, 1 - math.floor(math.log10(p_value)))
+    return f"{p_value:.{digits}f}"
+
+
+def _judge_interval(difference: Difference) -> str:
     low, high = (points(bound) for bound in difference.interval)
     said = (
         f"On the same clips the difference is {points(difference.mean)} points "
@@ -117,12 +154,27 @@ def _judge(difference: Difference) -> str:
 def describe(arena: Arena) -> list[str]:
     """Say how the scores stand to guessing, and what limits them; one sentence an item."""
     sentences = [_against_guessing(group) for group in arena.groups if group.accuracy]
+    sentences += [text for group in arena.groups for text in _manners(group)]
     if len(arena.groups) > 2 and arena.differences:
         sentences.append(
             f"{len(arena.differences)} differences are judged one by one, without a correction for "
             "their number."
         )
     return sentences
+
+
+def _manners(group: Group) -> list[str]:
+    """Say how well confidences fit, and how soon a network that decides step by step is right."""
+    found = []
+    if group.ece is not None:
+        found.append(
+            f"{group.name}: how sure it is and how often it is right differ by "
+            f"{100 * group.ece:.1f} points (expected calibration error)."
+        )
+    if group.anytime:
+        shares = ", ".join(f"{share:.0%}" for share in group.anytime)
+        found.append(f"{group.name}: accuracy after step 1 to {len(group.anytime)}: {shares}.")
+    return found
 
 
 def _against_guessing(group: Group) -> str:
