@@ -20,9 +20,18 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from evfer.datasets import cards
-from evfer.datasets.base import EXPRESSIONS, Clip, Dataset, SkipKind, Skipped, Survey
+from evfer.datasets.base import (
+    EXPRESSIONS,
+    LABEL_CODES,
+    Clip,
+    Dataset,
+    SkipKind,
+    Skipped,
+    Survey,
+)
 from evfer.datasets.cards import Card
 from evfer.errors import DataError, SourceError, VideoError
+from evfer.formats import EventSource
 from evfer.formats import EventSource
 from evfer.video import FrameSource
 
@@ -33,6 +42,7 @@ __all__ = [
     "LabelCount",
     "Problem",
     "SkipCount",
+    "SkipReason",
     "check",
 ]
 
@@ -43,6 +53,7 @@ every frame is decoded, and clips with the same bytes are found."""
 _JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
 _JPEG_END = b"\xff\xd9"
 _TAIL_BYTES = 4096
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -77,18 +88,33 @@ class ClipFault:
 
 
 @dataclass(frozen=True)
+class SkipReason:
+    """Things that are no clips for one reason.
+
+    Args:
+        reason: in words.
+        count: how many.
+        examples: the first few of them.
+    """
+
+    reason: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class SkipCount:
     """Things of one kind that are no clips.
 
     Args:
         kind: why they are none.
         count: how many.
-        examples: the first of each different reason.
+        reasons: the same in detail, the most frequent first.
     """
 
     kind: SkipKind
     count: int
-    examples: tuple[Skipped, ...]
+    reasons: tuple[SkipReason, ...]
 
 
 @dataclass(frozen=True)
@@ -124,9 +150,10 @@ class CheckReport:
         skipped: everything that is no clip, and why.
         unreadable: clips that would fail.
         warnings: what looks wrong without costing a clip.
-        sizes: clips of each picture size, such as "640x490"; empty after a quick check.
+        sizes: clips of each picture or sensor size, such as "640x490"; empty after a quick check.
         rates: clips of each frame rate; empty after a quick check.
         lengths: frames of the shortest, the median and the longest clip; empty after a quick one.
+        n_recordings: clips that an event camera recorded, which have no frames.
     """
 
     dataset: str
@@ -151,18 +178,23 @@ class CheckReport:
     sizes: Mapping[str, int] = field(default_factory=dict)
     rates: Mapping[str, int] = field(default_factory=dict)
     lengths: tuple[int, ...] = ()
+    n_recordings: int = 0
 
     @property
     def skip_counts(self) -> tuple[SkipCount, ...]:
         """What is no clip, by kind."""
         counts = []
         for kind in get_args(SkipKind):
-            items = [item for item in self.skipped if item.kind == kind]
-            examples: dict[str, Skipped] = {}
-            for item in items:
-                examples.setdefault(item.reason, item)
-            if items:
-                counts.append(SkipCount(kind, len(items), tuple(examples.values())))
+            paths: dict[str, list[str]] = collections.defaultdict(list)
+            for item in self.skipped:
+                if item.kind == kind:
+                    paths[item.reason].append(item.path)
+            reasons = [
+                SkipReason(reason, len(those), tuple(those[:_EXAMPLES]))
+                for reason, those in sorted(paths.items(), key=lambda pair: -len(pair[1]))
+            ]
+            if reasons:
+                counts.append(SkipCount(kind, sum(map(len, paths.values())), tuple(reasons)))
         return tuple(counts)
 
     @property
@@ -178,16 +210,18 @@ class CheckReport:
     def as_dict(self) -> dict[str, Any]:
         """Give the report as plain data."""
         counts = [{**dataclasses.asdict(count), "missing": count.missing} for count in self.labels]
-        return {"ok": self.ok, **dataclasses.asdict(self), "labels": counts}
+        skipped = [dataclasses.asdict(count) for count in self.skip_counts]
+        plain = dataclasses.asdict(self)
+        return {"ok": self.ok, **plain, "labels": counts, "skip_counts": skipped}
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What a look at one clip's files told."""
+    """What a look at one clip's files told; events have no frames."""
 
-    n_frames: int
     size: str
-    rate: str
+    n_frames: int = 0
+    rate: str = ""
 
 
 def check(
@@ -267,14 +301,15 @@ def _count(base: CheckReport, survey: Survey, card: Card | None) -> CheckReport:
         of_subject[clip.subject][clip.label_name] += 1
     whole = card.published if card and base.labels_from == "published" else card
     expected: dict[str, int] = dict(whole.counts) if whole else {}
-    found = {name for _, name in of_label}
+    found = {name: code for code, name in of_label}
     # labels beyond the six are read on demand only, which shows in that there are some
     expected = {name: n for name, n in expected.items() if name in EXPRESSIONS or name in found}
-    rows = [
-        LabelCount(name, len(clips), len({clip.subject for clip in clips}), expected.get(name))
-        for (_, name), clips in sorted(of_label.items())
-    ]
-    rows += [LabelCount(name, 0, 0, n) for name, n in expected.items() if name not in found]
+    codes = {name: LABEL_CODES[name] for name in expected if name in LABEL_CODES} | found
+    rows = []
+    for name in sorted(codes, key=lambda name: (codes[name], name)):
+        clips = of_label.get((codes[name], name), [])
+        people = len({clip.subject for clip in clips})
+        rows.append(LabelCount(name, len(clips), people, expected.get(name)))
     total = sum(expected.values()) or (whole.clips if whole else 0)
     return dataclasses.replace(
         base,
@@ -304,7 +339,7 @@ def _look(dataset: Dataset, clip: Clip, source: Path | None, *, every_frame: boo
         )
     size = _decode(frames, None if every_frame or _doubtful(_files(frames)) else 1)
     rate = (len(times_s) - 1) / (times_s[-1] - times_s[0])
-    return _Look(len(times_s), size, f"{rate:.5g}")
+    return _Look(size, len(times_s), f"{rate:.5g}")
 
 
 def _decode(frames: FrameSource, count: int | None) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from evfer.check import CheckReport, Depth, SkipCount
 
 _SHOWN = 10  # lines of one kind; --json has them all
-_EXAMPLES = 3
+_REASONS = 4
 
 
 @click.command()
@@ -75,13 +75,13 @@ def command(
 def _print_problem(report: CheckReport) -> None:
     assert report.problem
     console.echo(f"{report.title}: {report.problem.found}", "red")
-    expected = report.problem.expected.strip("\n")
-    if expected and expected != report.right_layout:
-        console.echo(f"expected {expected}")
-    if report.right_layout:
+    expected, hint = report.problem.expected, report.problem.hint
+    if expected.split() == report.right_layout.split():
         console.echo(f"\nThe tree should look like this:\n\n{report.right_layout}\n")
-    if report.problem.hint and report.problem.hint != report.access:
-        console.echo(report.problem.hint)
+    elif expected:
+        console.echo(f"expected {expected}")
+    if hint and hint.rstrip(".") != report.access.rstrip("."):
+        console.echo(hint)
     if report.access:
         console.echo(f"Access: {report.access}")
 
@@ -98,7 +98,7 @@ def _print_report(report: CheckReport) -> None:
     _print_people(report)
     _print_files(report)
     if report.skipped:
-        rows = [(count.kind, count.count, _examples(count)) for count in report.skip_counts]
+        rows = [(count.kind, count.count, _reasons(count)) for count in report.skip_counts]
         console.print_table(("passed over", "things", "such as"), rows)
         console.echo()
     for fault in report.unreadable[:_SHOWN]:
@@ -151,14 +151,21 @@ def _print_files(report: CheckReport) -> None:
             console.echo(f"{name}: {', '.join(parts[:_SHOWN])}")
     if report.lengths:
         shortest, median, longest = report.lengths
-        console.echo(f"frames a clip: {shortest} to {longest}, half of them up to {median}")
+        spread = f"{shortest} to {longest}, half of them up to {median}"
+        console.echo(f"frames a clip: {shortest if shortest == longest else spread}")
+    if report.n_recordings:
+        console.echo(f"recordings of an event camera: {report.n_recordings}")
     console.echo()
 
 
-def _examples(count: SkipCount) -> str:
-    shown = [f"{item.path}: {item.reason}" for item in count.examples[:_EXAMPLES]]
-    more = len(count.examples) - len(shown)
-    return "\n".join([*shown, f"... and {more} other reasons"] if more > 0 else shown)
+def _reasons(count: SkipCount) -> str:
+    lines = []
+    for reason in count.reasons[:_REASONS]:
+        more = reason.count - len(reason.examples)
+        names = ", ".join(reason.examples) + (f" and {more} more" if more else "")
+        lines.append(f"{names}: {reason.reason}")
+    left = len(count.reasons) - len(lines)
+    return "\n".join([*lines, f"and {left} other reasons; --json lists all"] if left else lines)
 
 
 def _print_verdict(report: CheckReport) -> None:
