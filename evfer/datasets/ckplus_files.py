@@ -6,6 +6,7 @@ alike. Nothing here decodes a picture.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -186,7 +187,7 @@ def read_images(images: Path, given: Path) -> Images:
     sequences, gaps = {}, {}
     for name, folders in sorted(copies.items()):
         try:
-            chosen = tree.choose_copy(folders, lambda folder, name=name: _digest(folder, name))
+            chosen = tree.choose_copy(folders, functools.partial(_digest, name=name))
             frames = frames_in(chosen.folder, name) if chosen.folder else None
         except (SourceError, VideoError) as error:
             skipped.append(Skipped(name, error.found, "unreadable"))

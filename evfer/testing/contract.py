@@ -42,8 +42,7 @@ def check_dataset(dataset: Dataset, source: Path | None = None) -> Survey:
     )
     _check_missing(dataset)
     survey = dataset.survey(source)
-    copy = pickle.loads(pickle.dumps(dataset))
-    _require(copy.survey(source) == survey, "survey: another answer from a pickled copy")
+    _require(_copy(dataset).survey(source) == survey, "survey: another answer from a pickled copy")
     _check_survey(survey)
     for clip in survey.clips[:3]:
         _check_clip(dataset, clip, source)
@@ -54,6 +53,14 @@ def _require(holds: object, complaint: str) -> None:
     # no assert statement, which python -O leaves out
     if not holds:
         raise AssertionError(complaint)
+
+
+def _copy(dataset: Dataset) -> Dataset:
+    try:
+        copy: Dataset = pickle.loads(pickle.dumps(dataset))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise AssertionError(f"cannot be pickled, as worker processes need it: {error}") from error
+    return copy
 
 
 def _check_missing(dataset: Dataset) -> None:
