@@ -44,4 +44,9 @@ def _alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        # a process that ended and that nobody has asked after, as in containers without an init
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2]
+    except OSError:
+        return True
+    return state.split()[0] != "Z"

@@ -112,7 +112,7 @@ def test_dry_run_writes_nothing(capsys, tmp_path):
         capsys, "convert", "--dataset", "demo", "--out", tmp_path / "d", "--dry-run", *QUICK
     )
     assert code == 0
-    assert "12 to convert, 0 up to date" in out
+    assert "12 to convert (12 missing, 0 stale), 0 up to date" in out
     assert not (tmp_path / "d").exists()
 
 
