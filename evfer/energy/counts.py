@@ -16,7 +16,7 @@ Kind = Literal[
 ]
 """What a layer does; "matmul" is a product of two tensors, "product" one element by element."""
 
-Values = Literal["silent", "binary", "integer", "real"]
+Values = Literal["", "silent", "binary", "integer", "real"]
 """What a layer was fed: nothing but zeros, zeros and ones, whole numbers, or anything else."""
 
 SYNAPTIC: tuple[Kind, ...] = ("conv", "linear", "matmul")
@@ -31,7 +31,7 @@ class Tally:
 
     Args:
         inputs: numbers it was fed.
-        nonzero: those of them that were not zero.
+        nonzero: those of them that were not zero; synaptic layers only.
         outputs: numbers it gave.
         dense: products of a dense computation, padding included.
         pairs: products that are needed.
@@ -88,7 +88,7 @@ class LayerCounts:
         kind: what it does.
         steps: a tally a time step, summed over clips; a single one for a layer that does not
             work step by step, such as a stem that runs once or a readout at the end.
-        values: what it was fed over all steps and clips.
+        values: what it was fed over all steps and clips; synaptic layers only.
         about: its geometry in short, such as "3x3 64->128 16x16".
         weights: numbers in its weights, or in a norm's scale.
         biases: numbers in its bias, or in a norm's shift.
@@ -101,7 +101,7 @@ class LayerCounts:
     name: str
     kind: Kind
     steps: tuple[Tally, ...]
-    values: Values = "silent"
+    values: Values = ""
     about: str = ""
     weights: int = 0
     biases: int = 0

@@ -38,8 +38,8 @@ class LayerLine:
         kind: what it does.
         about: its geometry.
         n_steps: steps at which it works; 1 for a layer that works once a clip.
-        values: what it is fed: silent, binary, integer or real.
-        nonzero: share of what it is fed that is not zero.
+        values: what it is fed: silent, binary, integer or real; layers with weights only.
+        nonzero: share of what it is fed that is not zero; likewise.
         dense_macs: products of a dense computation.
         pairs: products that are needed.
         macs: MACs, whole numbers priced as the report's pricing says.
@@ -168,7 +168,7 @@ class EnergyReport:
             first.about,
             len(first.steps),
             first.values if self.ran else "",
-            known(total.nonzero / total.inputs) if total.inputs else None,
+            known(total.nonzero / total.inputs) if first.synaptic and total.inputs else None,
             total.dense / n if first.synaptic else None,
             known(total.pairs / n) if first.synaptic else None,
             known(cost.macs),

@@ -15,7 +15,6 @@ from evfer.energy.synapses_torch import (
     inspect_values,
     tally_convolution,
     tally_linear,
-    worse,
 )
 from evfer.energy.watching_torch import Call, FunctionRule, ModuleRule, Watch
 from evfer.models.neurons import SpikingJellyNode, SpikingNode
@@ -92,7 +91,11 @@ def _take_convolution(
         biases=0 if bias is None else bias.numel(),
     )
     watch.synapses(
-        site, x, output, axes + 1, lambda rows: tally_convolution(rows, out_size, convolution)
+        site,
+        x,
+        output,
+        axes + 1,
+        lambda rows, values: tally_convolution(rows, values, out_size, convolution),
     )
 
 
@@ -111,7 +114,7 @@ def _take_linear(
         weights=weight.numel(),
         biases=0 if bias is None else bias.numel(),
     )
-    watch.synapses(site, x, output, 1, lambda rows: tally_linear(rows, n_out))
+    watch.synapses(site, x, output, 1, lambda rows, values: tally_linear(rows, values, n_out))
 
 
 def _neurons(watch: Watch, name: str, part: Any, x: Tensor, output: Tensor) -> None:
@@ -128,15 +131,12 @@ def _neurons(watch: Watch, name: str, part: Any, x: Tensor, output: Tensor) -> N
     if not fires:
         site.neuron = "integrator"
 
-    def fire(given: Tensor, got: Tensor) -> Tally:
-        spikes = int((got != 0).sum()) if fires else 0
-        return Tally(
-            inputs=given.numel(),
-            nonzero=int((given != 0).sum()),
-            outputs=got.numel(),
-            spikes=spikes,
-            comparisons=got.numel() if fires else 0,
-        )
+    def fire(given: Tensor, got: Tensor) -> list[Tally]:
+        n_in, n = given.shape[1], got.shape[1]
+        if not fires:
+            return [Tally(inputs=n_in, outputs=n)] * len(got)
+        spikes = got.count_nonzero(1).tolist()
+        return [Tally(inputs=n_in, outputs=n, spikes=s, comparisons=n) for s in spikes]
 
     watch.steps(site, x, output, fire)
     watch.reach_neurons(name)
@@ -156,22 +156,21 @@ def _take_norm(
     watch: Watch, name: str, fixed: bool, sizes: list[int], x: Tensor, output: Tensor
 ) -> None:
     before = watch.follows_synapses(x) if fixed else None
-    known = name in watch.sites
     site = watch.site(name, "norm", weights=sizes[0], biases=sizes[1], folded=True)
     site.folded &= before is not None
-    if before is not None and (site.folded or not known):
+    if before is not None and site.folded:
         before.folded = True
-    watch.steps(site, x, output, lambda given, got: _tally_plain(given, got))
+    watch.steps(site, x, output, _tally_alike)
 
 
-def _tally_plain(given: Tensor, got: Tensor, additions: int = 0, comparisons: int = 0) -> Tally:
-    return Tally(
-        inputs=given.numel(),
-        nonzero=int((given != 0).sum()),
-        outputs=got.numel(),
-        additions=additions,
-        comparisons=comparisons,
+def _tally_alike(
+    given: Tensor, got: Tensor, additions: int = 0, comparisons: int = 0
+) -> list[Tally]:
+    """Tally a layer whose work at a step depends on shapes alone."""
+    tally = Tally(
+        inputs=given.shape[1], outputs=got.shape[1], additions=additions, comparisons=comparisons
     )
+    return [tally] * len(given)
 
 
 def _average(watch: Watch, name: str, part: Any, x: Tensor, output: Tensor) -> None:
@@ -186,9 +185,10 @@ def _average_all(watch: Watch, name: str, part: Any, x: Tensor, output: Tensor) 
 def _take_average(watch: Watch, name: str, area: int | None, x: Tensor, output: Tensor) -> None:
     """Count a sum over windows of some area, or over all that went in."""
 
-    def work(given: Tensor, got: Tensor) -> Tally:
-        sums = given.numel() - got.numel() if area is None else got.numel() * (area - 1)
-        return _tally_plain(given, got, additions=max(sums, 0))
+    def work(given: Tensor, got: Tensor) -> list[Tally]:
+        n_in, n_out = given.shape[1], got.shape[1]
+        sums = n_in - n_out if area is None else n_out * (area - 1)
+        return _tally_alike(given, got, additions=max(sums, 0))
 
     watch.steps(watch.site(name, "avg_pool"), x, output, work)
 
@@ -200,7 +200,7 @@ def _maximum(watch: Watch, name: str, part: Any, x: Tensor, output: Tensor) -> N
         watch.site(name, "max_pool"),
         x,
         output,
-        lambda given, got: _tally_plain(given, got, comparisons=got.numel() * (area - 1)),
+        lambda given, got: _tally_alike(given, got, comparisons=got.shape[1] * (area - 1)),
     )
 
 
@@ -259,7 +259,9 @@ def _call_matmul(watch: Watch, call: Call) -> Callable[[Tensor], None]:
         about=f"{x.shape[-1]}->{n_out}",
         weights=other.numel() if is_weight else 0,
     )
-    return lambda output: watch.synapses(site, x, output, 1, lambda rows: tally_linear(rows, n_out))
+    return lambda output: watch.synapses(
+        site, x, output, 1, lambda rows, values: tally_linear(rows, values, n_out)
+    )
 
 
 def _call_norm(watch: Watch, call: Call) -> Callable[[Tensor], None]:
@@ -292,14 +294,15 @@ def _call_add(watch: Watch, call: Call) -> Callable[[Tensor], None]:
         first, second = pair
         site = watch.site(call.name, "add")
         either = (first != 0) | (second != 0)
-        watch.steps(
-            site,
-            either,
-            either,
-            lambda given, got: _tally_plain(given, got, additions=int(given.sum())),
-        )
-        site.values = worse(site.values, worse(inspect_values(first), inspect_values(second)))
+        watch.steps(site, either, either, lambda given, _: _tally_elements(given, "additions"))
     return lambda output: None
+
+
+def _tally_elements(marked: Tensor, what: str) -> list[Tally]:
+    """Tally work that is done for the marked elements of a step alone."""
+    n = marked.shape[1]
+    numbers = marked.count_nonzero(1).tolist()
+    return [Tally(inputs=n, outputs=n, **{what: number}) for number in numbers]
 
 
 def _call_product(watch: Watch, call: Call) -> Callable[[Tensor], None]:
@@ -308,21 +311,11 @@ def _call_product(watch: Watch, call: Call) -> Callable[[Tensor], None]:
     if pair is not None:
         kinds = [inspect_values(side) for side in pair]
         gate = any(kind in ("silent", "binary") for kind in kinds)
-        both = (pair[0] != 0) & (pair[1] != 0)
         site = watch.site(call.name, "product")
-
-        def work(given: Tensor, got: Tensor) -> Tally:
-            numbers = int(given.sum())
-            return Tally(
-                inputs=given.numel(),
-                nonzero=numbers,
-                outputs=got.numel(),
-                products=0 if gate else numbers,
-                comparisons=got.numel() if gate else 0,
-            )
-
-        watch.steps(site, both, both, work)
-        site.values = worse(site.values, worse(*kinds))
+        # a gate has to be looked at wherever it is, a product only where neither side is 0
+        marked = torch.ones_like(pair[0]) if gate else (pair[0] != 0) & (pair[1] != 0)
+        what = "comparisons" if gate else "products"
+        watch.steps(site, marked, marked, lambda given, _: _tally_elements(given, what))
     return lambda output: None
 
 

@@ -19,7 +19,7 @@ from evfer.energy.counts import Tally, Values
 
 __all__ = ["Convolution", "inspect_values", "tally_convolution", "tally_linear", "worse"]
 
-_RANK: tuple[Values, ...] = ("silent", "binary", "integer", "real")
+_RANK: tuple[Values, ...] = ("", "silent", "binary", "integer", "real")
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,14 @@ def worse(first: Values, second: Values) -> Values:
     return max(first, second, key=_RANK.index)
 
 
-def tally_convolution(x: Tensor, out_size: Sequence[int], convolution: Convolution) -> list[Tally]:
+def tally_convolution(
+    x: Tensor, values: Values, out_size: Sequence[int], convolution: Convolution
+) -> list[Tally]:
     """Count a convolution's work.
 
     Args:
         x: its input, shape (rows, channels, *space).
+        values: what that holds; see `inspect_values`.
         out_size: space of its output.
         convolution: how its taps meet its input.
 
@@ -157,14 +160,15 @@ def tally_convolution(x: Tensor, out_size: Sequence[int], convolution: Convoluti
             found = found * uses[axis].view(shape)
         return found.flatten(1).sum(1) * fan_out
 
-    return _tallies(x, padded, count, dense, outputs)
+    return _tallies(x, padded, values, count, dense, outputs)
 
 
-def tally_linear(x: Tensor, out_features: int) -> list[Tally]:
+def tally_linear(x: Tensor, values: Values, out_features: int) -> list[Tally]:
     """Count a fully connected layer's work.
 
     Args:
         x: its input, shape (rows, ..., features).
+        values: what that holds; see `inspect_values`.
         out_features: how many outputs each input meets.
 
     Returns:
@@ -176,16 +180,21 @@ def tally_linear(x: Tensor, out_features: int) -> list[Tally]:
     def count(numbers: Tensor) -> Tensor:
         return numbers.sum(1, dtype=torch.int64) * out_features
 
-    return _tallies(rows, rows, count, rows.shape[1] * out_features, vectors * out_features)
+    dense = rows.shape[1] * out_features
+    return _tallies(rows, rows, values, count, dense, vectors * out_features)
 
 
 def _tallies(
-    x: Tensor, met: Tensor, count: Callable[[Tensor], Tensor], dense: int, outputs: int
+    x: Tensor,
+    met: Tensor,
+    values: Values,
+    count: Callable[[Tensor], Tensor],
+    dense: int,
+    outputs: int,
 ) -> list[Tally]:
     """Tell a layer's inputs apart and count their pairs, row by row."""
     nonzero = (x != 0).flatten(1).sum(1).tolist()
     pairs = count(met != 0).tolist()
-    values = inspect_values(x)
     n = len(x)
     unit, larger, sums = pairs, [0] * n, [0] * n
     graded = [False] * n

@@ -31,7 +31,7 @@ class Site:
     folded: bool = False
     neuron: Literal["if", "lif", "integrator", ""] = ""
     feeds: str = ""
-    values: Values = "silent"
+    values: Values = ""
     calls: list[list[Tally]] = field(default_factory=list)
     steps: list[Tally] = field(default_factory=list)
 
@@ -90,7 +90,7 @@ class Watch:
         self._find_rule, self._function_rules = find_rule, function_rules
         self.sites: dict[str, Site] = {}
         self.n_steps = 1
-        self._inside = 0  # depth of known modules: what they call is theirs
+        self.inside = 0  # depth of known modules: what they call is theirs
         self._path: list[tuple[str, nn.Module]] = []
         self._seen: set[str] = set()
         self._strange: dict[str, None] = {}
@@ -121,7 +121,7 @@ class Watch:
     @contextlib.contextmanager
     def clip(self, n_steps: int) -> Iterator[None]:
         """Watch one clip."""
-        self.n_steps, self._inside, self._last = n_steps, 0, None
+        self.n_steps, self.inside, self._last = n_steps, 0, None
         self._path.clear()
         self._driving.clear()
         with _Functions(self):
@@ -134,19 +134,19 @@ class Watch:
         self, name: str, part: nn.Module, rule: ModuleRule | None
     ) -> tuple[Callable[..., None], Callable[..., None]]:
         def before(_: nn.Module, args: Any) -> None:
-            if rule is None and not self._inside:
+            if rule is None and not self.inside:
                 self._path.append((name, part))
             else:
-                self._inside += 1
+                self.inside += 1
 
         def after(_: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            if rule is None and not self._inside:
+            if rule is None and not self.inside:
                 self._path.pop()
                 if isinstance(part, Accumulator):
                     self._integrate(name, part, [*args, *kwargs.values()][0])
                 return
             try:
-                if self._inside == 1 and rule is not None:
+                if self.inside == 1 and rule is not None:
                     given = [*args, *kwargs.values()]
                     if given and isinstance(given[0], Tensor) and isinstance(output, Tensor):
                         rule(self, name, part, given[0], output)
@@ -154,7 +154,7 @@ class Watch:
                     else:
                         self.give_up(f"{name}, a {type(part).__name__}")
             finally:
-                self._inside -= 1
+                self.inside -= 1
 
         return before, after
 
@@ -165,7 +165,7 @@ class Watch:
             What to do with its result.
         """
         word = getattr(func, "__name__", "")
-        rule = None if self._inside else self._function_rules.get(word)
+        rule = self._function_rules.get(word)
         home, part = self._path[-1] if self._path else ("", None)
         # the sums of evfer's own head are those of its potential
         if rule is None or isinstance(part, Accumulator):
@@ -223,14 +223,14 @@ class Watch:
             x: its input.
             output: what it gives.
             n_features: how many of the input's last axes are no batch.
-            work: gives a tally a row of (rows, *features).
+            work: gives a tally a row of (rows, *features), and of what kind their values are.
         """
-        rows = self.rows(x, n_features)
-        tallies, each = work(rows.flatten(0, 1)), rows.shape[1]
+        rows, values = self.rows(x, n_features), inspect_values(x)
+        tallies, each = work(rows.flatten(0, 1), values), rows.shape[1]
         site.calls.append(
             [Tally.sum(tallies[i * each : (i + 1) * each]) for i in range(rows.shape[0])]
         )
-        site.values = worse(site.values, inspect_values(x))
+        site.values = worse(site.values, values)
         self._last = (site, output)
         self._driving.append(site)
 
@@ -245,19 +245,24 @@ class Watch:
         self._driving.clear()
 
     def steps(self, site: Site, x: Tensor, output: Tensor, work: StepWork) -> None:
-        """Count a layer whose work at a step is told by what goes in and out there."""
-        given, got = self.rows(x), self.rows(output)
+        """Count a layer whose work is told by what goes in and out at each step.
+
+        Args:
+            site: the layer.
+            x: its input.
+            output: what it gives.
+            work: gives a tally a step from both as (steps or 1, everything of a step).
+        """
+        given, got = self.rows(x).flatten(1), self.rows(output).flatten(1)
         if len(given) != len(got):
-            given, got = x[None], output[None]
-        site.calls.append([work(a, b) for a, b in zip(given, got, strict=True)])
-        site.values = worse(site.values, inspect_values(x))
+            given, got = x.reshape(1, -1), output.reshape(1, -1)
+        site.calls.append(work(given, got))
 
     def _integrate(self, name: str, head: Accumulator, features: Tensor) -> None:
         """Count a head's potential: a number a feature and step is added to it."""
         width = head.classes.in_features * features[0, ..., 0].numel()
         site = self.site(f"{name}.potential", "neuron", neuron="integrator", about=f"{width}")
         site.calls.append([Tally(inputs=width, outputs=width) for _ in features])
-        site.values = "real"
 
 
 class _Functions(TorchFunctionMode):
@@ -270,6 +275,8 @@ class _Functions(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
+        if self._watch.inside:
+            return func(*args, **(kwargs or {}))
         # before the call, since it may write over its inputs
         take = self._watch.see(func, args, kwargs or {})
         output = func(*args, **(kwargs or {}))
@@ -307,5 +314,5 @@ ModuleRule = Callable[[Watch, str, Any, Tensor, Tensor], None]
 """Counts a module's work from its name, itself, its input and its output."""
 
 FunctionRule = Callable[[Watch, Call], Callable[[Tensor], None]]
-Work = Callable[[Tensor], list[Tally]]
-StepWork = Callable[[Tensor, Tensor], Tally]
+Work = Callable[[Tensor, Values], list[Tally]]
+StepWork = Callable[[Tensor, Tensor], list[Tally]]

@@ -1,0 +1,367 @@
+"""Meter a network's energy by name: find its weights, its test clips and its twin, then count.
+
+Weights and test clips of a finished bench belong together: its rows name the clips, its `run.toml`
+the framing. Without weights the network is built anew, and the report says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evfer import config, folds, index, store
+from evfer.bench import Row, load_weights, row_key
+from evfer.bench.rows import open_rows
+from evfer.datasets import cards
+from evfer.energy import EnergyReport, NetworkCounts, Pricing, build_report
+from evfer.errors import ConfigError, DataError, RecordingError, SourceError
+from evfer.frames import FramesParams, fill_frames
+from evfer.models import create
+from evfer.recipe import default_recipe, load_config
+from evfer.region import Region
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["TWINS", "meter"]
+
+TWINS: Mapping[str, str] = {"spiking-fer": "resnet18"}
+"""Networks without spikes that spiking ones are compared with unless told otherwise."""
+
+_SENSOR = Region(0, 0, 200, 200)
+"""What frames cover where there is no data set to ask."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A network that is ready to run, and what is known of it.
+
+    Args:
+        module: the network.
+        frames: how events become frames for it.
+        weights: where its weights come from, in words.
+        row: the result that they belong to, if there is one.
+        remarks: what a reader has to know.
+    """
+
+    module: nn.Module
+    frames: FramesParams
+    weights: str
+    row: Row | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def meter(
+    model: str,
+    data: Path = Path("data"),
+    *,
+    dataset: str | None = None,
+    run: Path | None = None,
+    weights: Path | None = None,
+    fold: int | None = None,
+    recipe: str | None = None,
+    limit: int | None = None,
+    twin: str | None = None,
+    seed: int = 0,
+    overrides: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> EnergyReport:
+    """Count and price what a network does on a converted set's test clips.
+
+    Args:
+        model: the network, see `evfer.models.create`.
+        data: the data folder.
+        dataset: name of a converted set; by default that of the weights. Without either, dense
+            operations are counted and spikes stay unknown.
+        run: a results folder of `evfer bench`, or a folder of such: trained weights are taken
+            from there, with the framing that they were trained for.
+        weights: one file of trained weights, `<run>/checkpoints/*.weights.pt`.
+        fold: whose test clips, and whose weights of a run; by default the first.
+        recipe: a bench recipe for framing and options of the network, where no run says them; by
+            default the one that the set's card names, else the network's own.
+        limit: run on so many clips at most, spread evenly over the test clips.
+        twin: a network without spikes to compare with; by default that of `TWINS`, "none" for
+            none.
+        seed: seed of weights that are drawn.
+        overrides: recipe keys that count above all, and `energy.<key>` of `Pricing`.
+        progress: called after each clip with clips done and clips in all, the twin's included.
+
+    Raises:
+        SourceError: if the set, or a result in `run`, is not there.
+        ConfigError: for a name or value that cannot be used.
+        RecordingError: if weights, rows or recordings are damaged.
+        DataError: if no clip is left to run on.
+    """
+    if run is not None and weights is not None:
+        raise ConfigError("both a run and a file of weights", expected="one of them")
+    if limit is not None and limit < 1:
+        raise ConfigError(f"a limit of {limit} clips", expected="1 or more")
+    keys = dict(overrides or {})
+    priced = keys.pop("energy", {})
+    if not isinstance(priced, Mapping):
+        raise ConfigError(f"energy = {priced!r}", expected="keys such as energy.memory=per_use")
+    pricing = config.build(Pricing, priced, "energy")
+    row = _find_row(model, dataset, run, weights, fold)
+    if row is not None:
+        dataset = dataset or str(row[0].get("set", ""))
+    place = index.find_set(data, dataset) if dataset else None
+    entries = index.read_index(place) if place else []
+    n_classes = len(index.class_names(entries)) if entries else 6
+    asked = _Asked(place, n_classes, recipe, seed, keys)
+    found = _trained(row, asked) if row else _build(model, asked, weights)
+    clips, remarks = _choose(place, entries, found.row, fold, limit)
+    partner = TWINS.get(model) if twin is None else None if twin == "none" else twin
+    other = None
+    if partner:
+        other = _find_twin(partner, asked, row, run)
+        if other.row is None and found.row is not None:
+            remarks.append(f"The twin, {partner}, was not trained: its zeros are those of chance.")
+    total, done = len(clips) * (2 if other else 1), 0
+
+    def tell() -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            progress(done, total)
+
+    counts = _count(found, place, clips, tell)
+    against = _count(other, place, clips, tell) if other else None
+    return build_report(
+        counts,
+        model,
+        pricing=pricing,
+        twin=against,
+        ran=place is not None,
+        dataset=place.name if place else "",
+        weights=found.weights,
+        twin_name=partner or "",
+        twin_weights=other.weights if other else "",
+        remarks=(*found.remarks, *remarks),
+    )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the user asked for, as far as building a network needs it."""
+
+    place: Path | None
+    n_classes: int
+    recipe: str | None
+    seed: int
+    keys: Mapping[str, Any]
+
+
+def _build(model: str, asked: _Asked, weights: Path | None) -> _Found:
+    """Build a network by a recipe, with a file's weights or drawn ones."""
+    card = cards.find_by_set(asked.place.name) if asked.place else None
+    chosen = asked.recipe or (card.recipe if card else "") or default_recipe(model)
+    settings = load_config(chosen, model, "strict", asked.keys)
+    if weights is None:
+        module = create(
+            model,
+            asked.n_classes,
+            settings.frames.n_steps,
+            seed=asked.seed,
+            **settings.model,
+        )
+        words = f"drawn at random (seed {asked.seed})"
+        remark = "The weights are random, so spikes and zeros are those of an untrained network."
+        return _Found(module, settings.frames, words, None, (remark,) if asked.place else ())
+    from evfer.energy.weights_torch import read_weights_file
+
+    about = read_weights_file(weights)
+    if about.model != model:
+        raise ConfigError(
+            f"{weights}: weights of {about.model}", expected=f"weights of {model}, as --model says"
+        )
+    if about.n_steps != settings.frames.n_steps:
+        raise ConfigError(
+            f"{weights}: trained on {about.n_steps} steps",
+            expected=f"frames.n_steps = {settings.frames.n_steps}, as the recipe {chosen} says",
+            hint="Name the recipe that it was trained with, --recipe",
+        )
+    remark = (
+        f"No row tells where {weights.name} was trained: framing is that of the recipe {chosen}, "
+        "and training clips may be among those run."
+    )
+    module = load_weights(weights, about.key)
+    return _Found(module, settings.frames, f"trained: {weights.name}", None, (remark,))
+
+
+def _trained(row: tuple[Row, Path], asked: _Asked) -> _Found:
+    """Build the network of a result, with the framing that it was trained for."""
+    found, path = row
+    run = path.parent.parent
+    module = load_weights(path, row_key(found))
+    remarks: list[str] = []
+    if asked.recipe is None:
+        table: Any = _recipe_of(run, found).get("frames", {})
+        over: Any = asked.keys.get("frames", {})
+        frames = config.build(FramesParams, config.merge(table, over), "frames")
+    else:
+        frames = load_config(asked.recipe, found["model"], "strict", asked.keys).frames
+    told = found.get("data_fingerprint")
+    if asked.place and told:
+        now = index.read_index(asked.place)
+        digest = index.fingerprint_text((e.clip_id, e.events_sha256) for e in now)[1]
+        if digest != told:
+            remarks.append("The set has been converted anew since these weights were trained.")
+    words = f"trained: run {run.name}, fold {found.get('fold')}, seed {found.get('seed')}"
+    return _Found(module, frames, words, found, tuple(remarks))
+
+
+def _find_twin(
+    partner: str, asked: _Asked, row: tuple[Row, Path] | None, run: Path | None
+) -> _Found:
+    """Find the twin where its counterpart was trained, else build it with drawn weights."""
+    if row is not None:
+        found, path = row
+        # runs of one bench lie side by side
+        for folder in (run or path.parent.parent, path.parent.parent.parent):
+            with contextlib.suppress(SourceError):
+                fold = found.get("fold")
+                other = _search(folder, partner, found.get("set"), fold)
+                return _trained(other, asked)
+    return _build(partner, asked, None)
+
+
+def _recipe_of(run: Path, row: Row) -> Mapping[str, Any]:
+    """Read the recipe of a result out of its run's record."""
+    path = run / "run.toml"
+    for table in config.read_toml(path).get("bench", {}).values():
+        if isinstance(table, Mapping) and table.get("recipe_sha256") == row.get("recipe_sha256"):
+            recipe: Mapping[str, Any] = table.get("recipe", {})
+            return recipe
+    raise RecordingError(
+        f"{path}: no recipe of the row of {row.get('model')}, fold {row.get('fold')}",
+        expected="the file that evfer bench wrote with its rows",
+        hint="Name the recipe that it was trained with, --recipe",
+    )
+
+
+def _find_row(
+    model: str,
+    dataset: str | None,
+    run: Path | None,
+    weights: Path | None,
+    fold: int | None,
+) -> tuple[Row, Path] | None:
+    """Find the result whose weights are wanted, and the file that holds them."""
+    if run is not None:
+        return _search(run, model, dataset, fold)
+    if weights is None:
+        return None
+    rows = weights.parent.parent / "rows.jsonl"
+    for row in open_rows(rows) if weights.is_file() else ():
+        if weights.name.endswith(f"-{row_key(row)[:8]}.weights.pt"):
+            if row.get("model") != model:
+                raise ConfigError(
+                    f"{weights}: weights of {row.get('model')}",
+                    expected=f"weights of {model}, as --model says",
+                )
+            return row, weights
+    return None
+
+
+def _search(folder: Path, model: str, dataset: str | None, fold: int | None) -> tuple[Row, Path]:
+    """Find a result with weights in a run's folder, or in a folder of runs."""
+    there: list[str] = []
+    found: list[tuple[Row, Path]] = []
+    for rows in (folder / "rows.jsonl", *sorted(folder.glob("*/rows.jsonl"))):
+        for row in open_rows(rows) if rows.is_file() else ():
+            name = f"*-{row_key(row)[:8]}.weights.pt"
+            path = next((rows.parent / "checkpoints").glob(name), None)
+            there.append(f"{row.get('model')} on {row.get('set')}, fold {row.get('fold')}")
+            fits = row.get("model") == model and (fold is None or row.get("fold") == fold)
+            if path and fits and (dataset is None or _names(row, dataset)):
+                found.append((row, path))
+    if found:
+        return min(found, key=lambda pair: (pair[0].get("fold", 0), pair[0].get("seed", 0)))
+    wanted = [model, f"on {dataset}" if dataset else "", f"fold {fold}" if fold is not None else ""]
+    raise SourceError(
+        f"{folder}: no trained weights of {', '.join(filter(None, wanted))}",
+        expected="results of evfer bench with their checkpoints"
+        + (f"; there are {'; '.join(dict.fromkeys(there))}" if there else ""),
+        hint=f"Run: evfer bench --model {model}",
+    )
+
+
+def _names(row: Row, dataset: str) -> bool:
+    wanted = re.sub(r"dvs$", "", dataset.casefold())
+    names = (str(row.get("dataset", "")), str(row.get("set", "")))
+    return wanted in [re.sub(r"dvs$", "", name.casefold()) for name in names]
+
+
+def _choose(
+    place: Path | None,
+    entries: Sequence[index.IndexEntry],
+    row: Row | None,
+    fold: int | None,
+    limit: int | None,
+) -> tuple[list[index.IndexEntry], list[str]]:
+    """Choose the clips to run on: a result's test clips, those of the set's own folds, or all."""
+    if place is None:
+        return [], []
+    by_id = {entry.clip_id: entry for entry in entries}
+    remarks: list[str] = []
+    if row is not None:
+        tested = [str(said.get("clip_id")) for said in row.get("predictions", ())]
+    elif (place / "folds.csv").is_file():
+        plan = folds.read(place, entries)
+        number = fold or 0
+        if not 0 <= number < len(plan.splits):
+            raise ConfigError(
+                f"fold {number} of {place.name}", expected=f"0 to {len(plan.splits) - 1}"
+            )
+        tested = [plan.clip_ids[i] for i in plan.splits[number].test]
+    else:
+        tested = list(by_id)
+        remarks.append(f"{place.name} has no folds, so all its clips count as test clips.")
+    clips = [by_id[name] for name in tested if name in by_id]
+    if len(clips) < len(tested):
+        remarks.append(f"{len(tested) - len(clips)} test clips are no longer in {place.name}.")
+    if not clips:
+        raise DataError(f"{place}: none of the test clips is there", expected="one clip or more")
+    if limit is not None and limit < len(clips):
+        # spread out, since clips lie person by person
+        clips = [clips[i * len(clips) // limit] for i in range(limit)]
+    return clips, remarks
+
+
+def _count(
+    found: _Found,
+    place: Path | None,
+    clips: Sequence[index.IndexEntry],
+    tell: Callable[[], None],
+) -> NetworkCounts:
+    import torch
+
+    from evfer.energy.counting_torch import count
+
+    if place is None:
+        return count(found.module, torch.zeros(1, *found.frames.shape(_SENSOR)))
+
+    def frames() -> Iterator[torch.Tensor]:
+        for clip in clips:
+            yield torch.from_numpy(_frames(place, clip, found.frames))[None]
+            tell()
+
+    return count(found.module, frames())
+
+
+def _frames(place: Path, clip: index.IndexEntry, params: FramesParams) -> NDArray[Any]:
+    """Make a clip's frames, as testing does."""
+    recording = store.read(place / clip.path)
+    size, events = recording.sensor_size, recording.events
+    region = Region(0, 0, size.width, size.height)
+    made = np.zeros(params.shape(region), np.uint8 if params.binary else np.float32)
+    x, y, p = (np.ascontiguousarray(events[name]) for name in ("x", "y", "p"))
+    fill_frames(made, x, y, p, events["t"].astype(np.uint32), size, params, region)
+    return made
