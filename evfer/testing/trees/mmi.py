@@ -15,7 +15,7 @@ from evfer.events import SensorSize
 from evfer.heads import make_person, plan_clip, render_frames
 from evfer.testing.trees.base import Tree, draw, encode, write_bytes, write_video
 
-__all__ = ["TREE"]
+__all__ = ["TREE", "draw_turned"]
 
 _PAL = SensorSize(720, 576)
 _LYING = SensorSize(576, 720)
@@ -149,7 +149,7 @@ def _draw_stored(stored: str, person: int, label: str, n_frames: int) -> NDArray
     rise = (n_frames + 1) // 2 + 1 if n_frames > 2 else 2
     if stored in ("left", "right", "profile"):
         front = draw(person, label, rise, _HALF)
-        side = _draw_profile(person, label, rise)
+        side = draw_turned(person, label, rise, _PROFILE_DEG)
         if stored == "profile":
             margin = ((0, 0), (0, 0), (180, 180), (0, 0))
             whole = np.pad(side, margin, mode="edge")
@@ -166,11 +166,15 @@ def _draw_stored(stored: str, person: int, label: str, n_frames: int) -> NDArray
     return np.ascontiguousarray(np.concatenate([whole, back])[:n_frames])
 
 
-def _draw_profile(person: int, label: str, n_frames: int) -> NDArray[np.uint8]:
-    """Draw what a second camera sees from the side, like `draw`."""
+def draw_turned(person: int, label: str, n_frames: int, degrees: float) -> NDArray[np.uint8]:
+    """Draw what a second camera sees, one that stands by some degrees to the side.
+
+    Returns:
+        Shape (n, 480, 360, 3), see `draw`.
+    """
     who = make_person(0, person)
     plan = plan_clip(who, label, 0, n_frames, n_frames)
-    turn = dataclasses.replace(plan.yaw_deg, start=_PROFILE_DEG)
+    turn = dataclasses.replace(plan.yaw_deg, start=degrees)
     drawn = render_frames(who, dataclasses.replace(plan, yaw_deg=turn), _HALF.width)
     high = (_HALF.height - _HALF.width) // 2
     return np.pad(np.stack(list(drawn)), ((0, 0), (high, high), (0, 0), (0, 0)), mode="edge")
