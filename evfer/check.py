@@ -32,7 +32,6 @@ from evfer.datasets.base import (
 from evfer.datasets.cards import Card
 from evfer.errors import DataError, SourceError, VideoError
 from evfer.formats import EventSource
-from evfer.formats import EventSource
 from evfer.video import FrameSource
 
 __all__ = [
@@ -311,6 +310,8 @@ def _count(base: CheckReport, survey: Survey, card: Card | None) -> CheckReport:
         people = len({clip.subject for clip in clips})
         rows.append(LabelCount(name, len(clips), people, expected.get(name)))
     total = sum(expected.values()) or (whole.clips if whole else 0)
+    if expected and not found.keys() <= expected.keys():
+        total = 0  # the card does not count all of the labels that were asked for
     return dataclasses.replace(
         base,
         n_clips=len(survey.clips),
@@ -329,9 +330,8 @@ def _look(dataset: Dataset, clip: Clip, source: Path | None, *, every_frame: boo
         DataError: if it cannot.
     """
     frames = dataset.open(clip, source)
-    if isinstance(frames, EventSource):
-        sensor = frames.sensor_size
-        return _Look(0, f"{sensor.width}x{sensor.height}", "none, but events")
+    if isinstance(frames, EventSource):  # all of its events have been read
+        return _Look(f"{frames.sensor_size.width}x{frames.sensor_size.height}")
     times_s = np.asarray(frames.times_s, np.float64)
     if len(times_s) < 2:
         raise VideoError(
