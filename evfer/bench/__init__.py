@@ -12,7 +12,8 @@ on from its checkpoint.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -37,7 +38,9 @@ __all__ = [
     "bench",
     "load_config",
     "load_weights",
+    "make_jobs",
     "row_key",
+    "run",
 ]
 
 
@@ -56,6 +59,8 @@ class BenchEvent:
         total: folds of the whole bench.
         train: the news, for "train".
         row: the row, for "kept" and "row".
+        recipe: name of the recipe.
+        seed: the fold's seed.
     """
 
     kind: Literal["kept", "train", "row"]
@@ -67,6 +72,8 @@ class BenchEvent:
     total: int
     train: TrainEvent | None = None
     row: Row | None = None
+    recipe: str = ""
+    seed: int = 0
 
 
 def bench(
@@ -89,7 +96,7 @@ def bench(
     command: str = "",
     progress: Callable[[BenchEvent], None] | None = None,
 ) -> list[Row]:
-    """Train and test a network on every fold of some sets.
+    """Train and test a network on every fold of some sets: `make_jobs`, then `run`.
 
     Args:
         sets: folders of converted sets, `<data>/FerDVS/<Set>`.
@@ -119,14 +126,65 @@ def bench(
         EvferError: before anything is trained if a set, a plan or a setting cannot be used; or
             as soon as a fold fails. Finished rows stay.
     """
+    jobs = make_jobs(
+        sets,
+        model,
+        config,
+        out=out,
+        plans=plans,
+        only_folds=only_folds,
+        protocol=protocol,
+        seed=seed,
+        device=device,
+        threads=threads,
+        keep_weights=keep_weights,
+        tensorboard=tensorboard,
+        checkpoint_every_s=checkpoint_every_s,
+    )
+    return run(jobs, resume=resume, workers=workers, command=command, progress=progress)
+
+
+def make_jobs(
+    sets: Sequence[Path],
+    model: str,
+    config: BenchConfig,
+    *,
+    out: Path,
+    plans: Mapping[str, FoldPlan] | None = None,
+    only_folds: Sequence[int] | None = None,
+    protocol: str | None = None,
+    seed: int = 0,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    threads: int | None = None,
+    keep_weights: bool = True,
+    tensorboard: bool = True,
+    checkpoint_every_s: float = 30.0,
+) -> list[FoldJob]:
+    """Make the jobs of a bench, and refuse what cannot be used; nothing is written.
+
+    Args:
+        sets: see `bench`, as for all others.
+        model: the network.
+        config: the recipe.
+        out: the run's folder.
+        plans: folds by name of the set.
+        only_folds: numbers of the folds.
+        protocol: name for the rows.
+        seed: seed of the training.
+        device: where to train.
+        threads: threads that PyTorch may use in each process.
+        keep_weights: write the tested weights.
+        tensorboard: write curves.
+        checkpoint_every_s: least time between two checkpoints of a fold.
+
+    Returns:
+        One job a fold, in order of set and fold.
+
+    Raises:
+        EvferError: if a set, a plan or a setting cannot be used.
+    """
     if not sets:
         raise ConfigError("no data set to measure on", expected="one or more converted sets")
-    if workers < 1:
-        raise ConfigError(f"{workers} workers", expected="1 or more")
-    if workers > 1 and threads is None:
-        import torch
-
-        threads = max(1, torch.get_num_threads() // workers)
     jobs: list[FoldJob] = []
     for folder in map(Path, sets):
         entries = read_index(folder)
@@ -166,16 +224,40 @@ def bench(
                     checkpoint_every_s=checkpoint_every_s,
                 )
             )
-    return _run(jobs, resume, workers, command, progress)
+    return jobs
 
 
-def _run(
+def run(
     jobs: Sequence[FoldJob],
-    resume: bool,
-    workers: int,
-    command: str,
-    progress: Callable[[BenchEvent], None] | None,
+    *,
+    resume: bool = True,
+    workers: int = 1,
+    command: str = "",
+    progress: Callable[[BenchEvent], None] | None = None,
+    admit: Callable[[Sequence[FoldJob]], Iterable[FoldJob]] = iter,
 ) -> list[Row]:
+    """Train and test folds, of any networks and recipes, into one run's folder.
+
+    Args:
+        jobs: the folds, as `make_jobs` gives them, in the order in which they are to run; all
+            of one `out`.
+        resume: see `bench`, as for the next three.
+        workers: folds to train at a time.
+        command: what the user typed.
+        progress: called for each row, and while folds train.
+        admit: gives those of the folds without a row that are to run; each is asked for when
+            the one before has its row, or there is a worker for it.
+
+    Returns:
+        The rows of all these folds that have one now, in order.
+
+    Raises:
+        EvferError: as soon as a fold fails. Finished rows stay.
+    """
+    if not jobs:
+        raise ConfigError("no fold to run", expected="one or more")
+    if workers < 1:
+        raise ConfigError(f"{workers} workers", expected="1 or more")
     out = jobs[0].out
     make_folder(out)
     path = out / "rows.jsonl"
@@ -193,21 +275,31 @@ def _run(
     ) -> None:
         if progress:
             total, n_folds = len(jobs), len(job.plan.splits)
+            place = (kind, job.dataset, job.model, job.fold, n_folds, len(done), total)
             row = done.get(job.key)
-            event = (kind, job.dataset, job.model, job.fold, n_folds, len(done), total, train, row)
-            progress(BenchEvent(*event))
+            progress(BenchEvent(*place, train, row, job.config.name, job.seed))
 
     for job in jobs:
         if job.key in done:
             tell("kept", job)
     todo = [job for job in jobs if job.key not in done]
-    for job, row in run_jobs(todo, workers, lambda job, event: tell("train", job, event)):
+    workers = max(1, min(workers, len(todo)))
+    if workers > 1:
+        todo = _share_threads(todo, workers)
+    for job, row in run_jobs(admit(todo), workers, lambda job, event: tell("train", job, event)):
         append_row(path, row)
         # only now: a crash before would have needed it
         job.checkpoint.unlink(missing_ok=True)
         done[job.key] = row
         tell("row", job)
-    return [done[job.key] for job in jobs]
+    return [done[job.key] for job in jobs if job.key in done]
+
+
+def _share_threads(jobs: Sequence[FoldJob], workers: int) -> list[FoldJob]:
+    import torch
+
+    share = max(1, torch.get_num_threads() // workers)
+    return [dataclasses.replace(job, threads=job.threads or share) for job in jobs]
 
 
 def _choose(plan: FoldPlan, only_folds: Sequence[int] | None) -> list[int]:
@@ -227,24 +319,27 @@ def _dataset_name(set_name: str) -> str:
 def _describe_run(jobs: Sequence[FoldJob], command: str) -> None:
     """Write `run.toml`; a folder may hold several benches, and each keeps its table."""
     path = jobs[0].out / "run.toml"
+    benches: dict[str, list[FoldJob]] = {}
+    for job in jobs:
+        name = "-".join((job.model, job.protocol, f"seed{job.seed}", job.config.sha256[:8]))
+        benches.setdefault(name, []).append(job)
     known: dict[str, Any] = {}
     if path.exists():
         # only a record: one that is damaged is written anew
         with contextlib.suppress(ConfigError):
             known = configuration.read_toml(path).get("bench", {})
-    job = jobs[0]
-    name = "-".join((job.model, job.protocol, f"seed{job.seed}", job.config.sha256[:8]))
-    before = known.get(name, {}).get("sets", [])
-    known[name] = {
-        "command": command,
-        "data": str(job.folder.parent.parent),  # <data>/FerDVS/<Set>
-        "model": job.model,
-        "protocol": job.protocol,
-        "seed": job.seed,
-        "sets": sorted({*before, *(job.folder.name for job in jobs)}),
-        "recipe_sha256": job.config.sha256,
-        "recipe": configuration.to_dict(job.config) | job.config.shaping,
-    }
+    for name, members in benches.items():
+        job, before = members[0], known.get(name, {}).get("sets", [])
+        known[name] = {
+            "command": command,
+            "data": str(job.folder.parent.parent),  # <data>/FerDVS/<Set>
+            "model": job.model,
+            "protocol": job.protocol,
+            "seed": job.seed,
+            "sets": sorted({*before, *(job.folder.name for job in members)}),
+            "recipe_sha256": job.config.sha256,
+            "recipe": configuration.to_dict(job.config) | job.config.shaping,
+        }
     about = {
         "versions": provenance.versions(provenance.LEARNING_PACKAGES),
         "machine": provenance.machine(),

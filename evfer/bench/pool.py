@@ -8,12 +8,14 @@ that asks for several therefore needs the usual `if __name__ == "__main__":`.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, cast
 
 from evfer.bench.fold import FoldJob, run_fold
@@ -26,12 +28,13 @@ __all__ = ["run_jobs"]
 
 
 def run_jobs(
-    jobs: Sequence[FoldJob], workers: int, tell: Callable[[FoldJob, TrainEvent], None]
+    jobs: Iterable[FoldJob], workers: int, tell: Callable[[FoldJob, TrainEvent], None]
 ) -> Iterator[tuple[FoldJob, Row]]:
     """Run folds and give their rows in order of completion.
 
     Args:
-        jobs: the folds.
+        jobs: the folds; the next is asked for when there is a process for it, and after the row
+            before it was given.
         workers: number of processes; 1 runs in this one.
         tell: called in this process after each batch and each epoch of any fold.
 
@@ -42,16 +45,19 @@ def run_jobs(
         EvferError: as soon as one fold fails; the others are stopped, and go on from their
             checkpoints another time.
     """
-    if workers == 1 or len(jobs) < 2:
+    if workers == 1:
         for job in jobs:
             yield job, run_fold(job, lambda event, job=job: tell(job, event))  # type: ignore[misc]
         return
     context = multiprocessing.get_context("spawn")
-    waiting = list(reversed(jobs))
+    waiting = iter(jobs)
     busy: dict[Connection, FoldJob] = {}
     processes: list[BaseProcess] = []
+    out: Path | None = None
+    ended = False
     try:
-        for number in range(min(workers, len(jobs))):
+        for number, job in enumerate(itertools.islice(waiting, workers)):
+            out = job.out
             ours, theirs = context.Pipe()
             process: BaseProcess = context.Process(
                 target=_serve, args=(theirs, number), daemon=True
@@ -59,8 +65,8 @@ def run_jobs(
             process.start()
             theirs.close()
             processes.append(process)
-            busy[ours] = waiting.pop()
-            ours.send(busy[ours])
+            busy[ours] = job
+            ours.send(job)
         while busy:
             for line in cast(list[Connection], wait(list(busy))):
                 job = busy[line]
@@ -70,20 +76,22 @@ def run_jobs(
                 elif kind == "error":
                     raise value
                 else:
-                    del busy[line]
-                    if waiting:
-                        busy[line] = waiting.pop()
-                        line.send(busy[line])
-                    else:
-                        line.send(None)
                     yield job, value
+                    following = next(waiting, None)
+                    line.send(following)
+                    if following is None:
+                        del busy[line]
+                    else:
+                        busy[line] = following
+        ended = True
     finally:
         for process in processes:
-            if busy:  # left early: checkpoints are whole files, so a fold may be stopped anywhere
+            # checkpoints are whole files, so a fold may be stopped anywhere
+            if not ended:
                 process.terminate()
             process.join()
-        if jobs:
-            remove_stale_parts(jobs[0].out)
+        if out:
+            remove_stale_parts(out)
 
 
 def _receive(line: Connection, job: FoldJob) -> tuple[str, Any]:
