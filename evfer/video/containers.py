@@ -7,6 +7,8 @@ cannot be opened. The few bytes that tell are looked at here.
 from __future__ import annotations
 
 import os
+import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,10 @@ __all__ = ["VideoFile", "frame_rate", "open_video"]
 _COUNTED = frozenset({".mp4", ".mov", ".m4v", ".avi"})
 # and these the length in seconds
 _TIMED = frozenset({".mkv", ".webm", ".wmv"})
+
+_START = b"\x00\x00\x01"
+_CODES = re.compile(_START + rb"([\x00-\xaf\xb7])", re.DOTALL)
+_LAST_PACKETS = 400  # of about 2 kB; the last pictures lie in them
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ def _missing_end(path: Path, named: float, announced: int, stamps_ms: NDArray[np
         length_s, end_s = announced / named, float(stamps_ms.max()) / 1000
         if length_s - end_s > (allowed + 1) * max(1 / named, end_s / count):
             return f"{length_s:.2f} s, as the file says"
-    return "a whole last packet" if _packet_cut_short(path) else ""
+    return "a whole last picture" if _stream_cut_short(path) else ""
 
 
 def frame_rate(named: float, stamps_ms: NDArray[np.float64]) -> float | None:
@@ -224,26 +230,65 @@ def _riff_cut_short(path: Path, n_frames: int) -> bool:
     return declared < 2**31 and missing > 16 * n_frames + 64
 
 
-def _packet_cut_short(path: Path) -> bool:
-    """Tell whether an MPEG program stream, which does not count its frames, ends in a packet.
+def _stream_cut_short(path: Path) -> bool:
+    """Tell whether an MPEG program stream, which does not count its frames, ends too early.
+
+    That is in the middle of a packet, or between two with rows missing in the last picture.
 
     Source:
         ISO/IEC 13818-1, 2.5.3 and ISO/IEC 11172-1, 2.4.3: a stream is a row of pack headers
-        (code 0xBA) and packets (0xBB and up), and each packet names its length.
+        (code 0xBA) and packets (0xBB and up, video 0xE0 to 0xEF), each of which names its length.
     """
+    last: deque[bytes] = deque(maxlen=_LAST_PACKETS)
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         place = 0
         while True:
             file.seek(place)
             head = file.read(14)
-            if len(head) < 6 or head[:3] != b"\x00\x00\x01" or head[3] < 0xBA:
+            if len(head) < 6 or head[:3] != _START or head[3] < 0xBA:
                 # not such a stream, or padding behind its last packet
-                return False
+                return _rows_missing(b"".join(last))
             if head[3] == 0xBA:
                 mpeg2 = head[4] & 0xC0 == 0x40
                 place += 14 + (head[13] & 7 if len(head) == 14 else 0) if mpeg2 else 12
             else:
-                place += 6 + int.from_bytes(head[4:6], "big")
+                length = 6 + int.from_bytes(head[4:6], "big")
+                if head[3] & 0xF0 == 0xE0:
+                    file.seek(place)
+                    last.append(_payload(file.read(length)))
+                place += length
             if place > size:
                 return True
+
+
+def _payload(packet: bytes) -> bytes:
+    """Give what a video packet carries behind its header."""
+    at = 6
+    if packet[at : at + 1] and packet[at] & 0xC0 == 0x80:  # MPEG-2
+        return packet[at + 3 + packet[at + 2] :] if len(packet) > at + 2 else b""
+    while packet[at : at + 1] == b"\xff":  # MPEG-1: stuffing, buffer size, time stamps
+        at += 1
+    if at < len(packet) and packet[at] & 0xC0 == 0x40:
+        at += 2
+    stamps = packet[at] & 0xF0 if at < len(packet) else 0
+    return packet[at + {0x20: 5, 0x30: 10}.get(stamps, 1) :]
+
+
+def _rows_missing(content: bytes) -> bool:
+    """Tell whether the last picture of MPEG-1 or 2 video ends above those before it.
+
+    Source:
+        ISO/IEC 13818-2, 6.2.1: a picture begins with the code 0, its rows of blocks with the
+        codes 1 to 0xAF from top to bottom, the sequence ends with 0xB7.
+    """
+    lowest: list[int] = []
+    for code in (match[1][0] for match in _CODES.finditer(content)):
+        if code == 0:
+            lowest.append(0)
+        elif code == 0xB7:
+            return False
+        elif lowest:
+            lowest[-1] = max(lowest[-1], code)
+    # the first picture may have begun before what was kept
+    return len(lowest) > 2 and lowest[-1] < min(lowest[1:-1])
