@@ -5,8 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from evfer import index, loading, store, transforms
+from evfer import index, store, transforms
 from evfer.errors import ConfigError, DataError, RecordingError, SourceError
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.frames import FramesParams, to_frames
@@ -72,15 +74,13 @@ def test_a_set_from_disk_holds_the_recordings(folder, clips):
 def test_sets_that_cannot_be_used_are_refused(folder, tmp_path):
     with pytest.raises(SourceError, match=r"no index\.csv"):
         load_set(tmp_path)
-    with pytest.raises(DataError, match="286 events"):
-        load_set(folder, max_events=285)
     entries = index.read_index(folder)
     index.write_index(folder, [dataclasses.replace(entries[0], n_events=41), *entries[1:]])
     with pytest.raises(RecordingError, match="40 events"):
         load_set(folder)
     store.write(folder / entries[1].path, make_events(0, 0), SensorSize(9, 9), {}, duration_us=1)
     index.write_index(folder, entries)
-    with pytest.raises(RecordingError, match="2 sensor sizes"):
+    with pytest.raises(RecordingError, match="one size a set"):
         load_set(folder)
     index.write_index(folder, [])
     with pytest.raises(DataError, match="lists no clip"):
@@ -192,7 +192,9 @@ def test_an_epoch_left_early_ends_its_threads(data):
 
 
 def test_a_fault_in_a_worker_reaches_the_caller(data):
-    broken = dataclasses.replace(data, x=data.x + np.int16(25))
+    columns = data.packed.columns
+    columns = columns._replace(x=columns.x + np.uint8(25))
+    broken = dataclasses.replace(data, packed=dataclasses.replace(data.packed, columns=columns))
     with pytest.raises(DataError, match="at x ="):
         list(loader(broken, workers=2, augmentation=transforms.Augmentation()).epoch(0))
 
@@ -206,7 +208,121 @@ def test_settings_that_cannot_be_used_are_refused(data):
         Loader(data, (0,), FramesParams(kind="count"), 2)
 
 
-def test_memory_is_nine_bytes_an_event(data):
-    columns = (data.x, data.y, data.p, data.t)
-    assert sum(column.nbytes for column in columns) == 9 * data.offsets[-1]
-    assert loading.MAX_EVENTS * 9 < 10e9
+def caches(folder):
+    return sorted(path for path in (folder / ".cache").iterdir() if path.is_dir())
+
+
+def same(one, other):
+    pairs = zip(one.packed.columns, other.packed.columns, strict=True)
+    return all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in pairs)
+
+
+def test_the_cache_is_made_once_and_holds_seven_bytes_an_event(folder, monkeypatch):
+    first = load_set(folder)
+    (place,) = caches(folder)
+    assert isinstance(first.packed.columns.t, np.memmap)
+    columns = sum(column.nbytes for column in first.packed.columns)
+    assert columns == 7 * first.packed.offsets[-1]
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "read", None)  # what is cached is not unpacked again
+        again = load_set(folder)
+    assert same(first, again)
+    assert caches(folder) == [place]
+    assert not [path for path in (folder / ".cache").iterdir() if path.name.startswith(".")]
+
+
+def test_a_changed_recording_makes_a_new_cache_and_the_old_one_goes(folder):
+    load_set(folder)
+    (place,) = caches(folder)
+    entries = index.read_index(folder)
+    events = make_events(40, 99)
+    digest = store.write(folder / entries[0].path, events, SENSOR, {}, duration_us=50_000)
+    index.write_index(folder, [dataclasses.replace(entries[0], events_sha256=digest), *entries[1:]])
+    found = load_set(folder)
+    np.testing.assert_array_equal(found.events(0)["t"], events["t"])
+    assert len(caches(folder)) == 1
+    assert caches(folder) != [place]
+
+
+@pytest.mark.parametrize("harm", ["cut", "missing", "meta", "version"])
+def test_a_damaged_cache_is_made_anew(folder, harm):
+    whole = load_set(folder)
+    kept = [np.array(column) for column in whole.packed.columns]
+    (place,) = caches(folder)
+    meta = place / "meta.json"
+    if harm == "cut":
+        (place / "t.npy").write_bytes((place / "t.npy").read_bytes()[:-1])
+    elif harm == "missing":
+        (place / "x.npy").unlink()
+    elif harm == "meta":
+        meta.write_text("{")
+    else:
+        meta.write_text(meta.read_text().replace('"version": 1', '"version": 0'))
+    found = load_set(folder)
+    for old, new in zip(kept, found.packed.columns, strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert caches(folder) == [place]
+    assert '"version": 1' in meta.read_text()
+
+
+def test_without_room_for_a_cache_the_set_is_in_memory(folder, monkeypatch):
+    cached = load_set(folder)
+    monkeypatch.setenv("EVFER_CACHE", str(folder / "index.csv" / "nowhere"))
+    found = load_set(folder)
+    assert not isinstance(found.packed.columns.t, np.memmap)
+    assert same(cached, found)
+
+
+def test_the_cache_can_lie_elsewhere(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("EVFER_CACHE", str(tmp_path / "elsewhere"))
+    load_set(folder)
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 1
+    assert not (folder / ".cache").exists()
+
+
+STEPS = ["hflip", "noise", "reverse", "polflip", "eventdrop", "drop_events", "drop_time"]
+
+
+@given(
+    st.permutations(STEPS).flatmap(lambda steps: st.integers(0, 7).map(lambda n: steps[:n])),
+    st.sampled_from([[], ["mirror_events", "hflip", "noise"], ["crop"], ["drop_area", "shift"]]),
+    st.integers(0, 10_000),
+    st.sampled_from(["time_bins", "event_bins", "count_or_bins"]),
+    st.sampled_from(["exact", "tonic"]),
+    st.sampled_from([(None, "maxpool"), (8, "maxpool"), (9, "nearest"), (64, "event")]),
+    st.booleans(),
+    st.sampled_from([0, 1, 2, 30, 90]),
+)
+@settings(max_examples=400, deadline=None)
+def test_the_fused_walk_gives_the_frames_of_numpy(names, more, seed, kind, edge, size, binary, n):
+    often = {"p": 0.8}
+    tables = [
+        {"name": name} | (often if name in ("hflip", "noise", "reverse") else {})
+        for name in (*names, *more)
+    ]
+    augmentation = transforms.build(tables)
+    events = make_events(n, seed)
+    events["t"] //= 1 if seed % 2 else 4000  # many events of one instant
+    data = pack_events([events], [0], ["a"], SENSOR, CLASSES)
+    params = FramesParams(4, kind, edge, binary, size[0], size[1], event_count=5)
+    found = make_frames(data, 0, params, augmentation, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    changed = augmentation.on_events(events, SENSOR, rng)
+    region = augmentation.on_region(SENSOR, rng)
+    expected = to_frames(changed, SENSOR, **dataclasses.asdict(params), region=region)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("kind", ["event_bins", "count_or_bins"])
+@pytest.mark.parametrize("seed", range(12))
+def test_ties_in_time_fall_alike_when_noise_is_turned_round(kind, seed):
+    tables = [{"name": "noise", "p": 1.0, "severity": 0.5}, {"name": "polflip"}]
+    augmentation = transforms.build([*tables, {"name": "reverse", "p": 1.0}])
+    events = make_events(90, seed)
+    events["t"] //= 10_000  # five instants, so that steps are cut within them
+    data = pack_events([events], [0], ["a"], SENSOR, CLASSES)
+    params = FramesParams(4, kind, binary=False, size=None, event_count=20)
+    found = make_frames(data, 0, params, augmentation, np.random.default_rng(seed))
+    changed = augmentation.on_events(events, SENSOR, np.random.default_rng(seed))
+    expected = to_frames(changed, SENSOR, **dataclasses.asdict(params))
+    np.testing.assert_array_equal(found, expected)

@@ -17,7 +17,7 @@ from evfer.frames.params import Edge, FramesParams, Kind, Resize
 from evfer.frames.surfaces import fill_surface
 from evfer.region import Region
 
-__all__ = ["fill_frames", "to_frames"]
+__all__ = ["cell_tables", "fill_frames", "to_frames"]
 
 _X, _Y, _TIME = range(3)
 
@@ -113,25 +113,23 @@ def fill_frames(
         raise ConfigError(f"frames of shape {frames.shape}", expected=str(shape))
     whole = Region(0, 0, sensor_size.width, sensor_size.height)
     signs = p.view(np.uint8)
-    # ones are resized while they are collected; other values have to stand first
-    pooled = not params.binary and params.size is not None and params.resize != "event"
+    pooled = _pooled(params)
     grid = frames
     if pooled:
         grid = np.zeros((*shape[:2], region.height, region.width), frames.dtype)
     height, width = grid.shape[2:]
-    columns = cells(sensor_size.width, region.left, region.width, width, params.resize)
-    rows = cells(sensor_size.height, region.top, region.height, height, params.resize)
-    reach = max(int((axis[:, 1] - axis[:, 0]).max(initial=0)) for axis in (columns, rows))
+    flat, area = grid.reshape(-1), width * height
+    tables = cell_tables(sensor_size, region, params)
+    if params.real or tables is None:
+        ranges = _cell_ranges(sensor_size, region, width, height, params)
     if params.real:
-        wrong = fill_surface(grid, x, y, signs, t, bounds, columns, rows, params)
+        wrong = fill_surface(grid, x, y, signs, t, bounds, *ranges, params)
     elif region == whole == Region(0, 0, width, height):
-        wrong = collect(grid.reshape(-1), x, y, signs, bounds, width, height, params.binary)
-    elif reach <= 1 + params.binary:
-        flat, area = grid.reshape(-1), width * height
-        tables = _corners(columns, 1, reach), _corners(rows, width, reach)
+        wrong = collect(flat, x, y, signs, bounds, width, height, params.binary)
+    elif tables is not None:
         wrong = collect_cells(flat, x, y, signs, bounds, *tables, area, params.binary)
     else:
-        wrong = collect_ranges(grid, x, y, signs, bounds, columns, rows, params.binary)
+        wrong = collect_ranges(grid, x, y, signs, bounds, *ranges, params.binary)
     if wrong >= 0:
         raise EventsError(
             f"event {wrong} at x = {x[wrong]}, y = {y[wrong]}",
@@ -139,6 +137,37 @@ def fill_frames(
         )
     if pooled:
         frames[:] = resized(grid, *shape[2:], params.resize)
+
+
+def cell_tables(
+    sensor_size: SensorSize, region: Region, params: FramesParams
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32]] | None:
+    """Give the tables that `collect_cells` takes, columns and rows.
+
+    Returns:
+        None where a pixel reaches more cells than they can say, or values are resized only once
+        they stand.
+    """
+    if _pooled(params):
+        return None
+    _, _, height, width = params.shape(region)
+    columns, rows = _cell_ranges(sensor_size, region, width, height, params)
+    reach = max(int((axis[:, 1] - axis[:, 0]).max(initial=0)) for axis in (columns, rows))
+    if reach > 1 + params.binary:
+        return None
+    return _corners(columns, 1, reach), _corners(rows, width, reach)
+
+
+def _pooled(params: FramesParams) -> bool:
+    # ones are resized while they are collected; other values have to stand first
+    return not params.binary and params.size is not None and params.resize != "event"
+
+
+def _cell_ranges(
+    sensor_size: SensorSize, region: Region, width: int, height: int, params: FramesParams
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    columns = cells(sensor_size.width, region.left, region.width, width, params.resize)
+    return columns, cells(sensor_size.height, region.top, region.height, height, params.resize)
 
 
 def _corners(axis: NDArray[np.int64], stride: int, reach: int) -> NDArray[np.uint32]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from evfer.frames.params import FramesParams
 
-__all__ = ["step_bounds", "used_fraction"]
+__all__ = ["step_bounds", "step_edges", "time_edges", "used_fraction"]
 
 _BY_TIME = ("time_bins", "time_surface", "decay", "binary_code")
 
@@ -38,29 +38,51 @@ def step_bounds(times: NDArray[Any], params: FramesParams) -> NDArray[np.int64]:
         For each step the index of its first event and of the first event after it, int64,
         shape (t, 2). A voxel grid has one such range, which all its steps share.
     """
-    n, steps = len(times), params.n_steps
     if params.kind == "voxel_grid":
-        return np.array([[0, n]], np.int64)
+        return np.array([[0, len(times)]], np.int64)
+    ends = (int(times[0]), int(times[-1])) if len(times) else (0, 0)
+    by_rank, edges = step_edges(len(times), *ends, params)
+    if not by_rank:
+        # of the times' own type, or searchsorted would convert every time first
+        kind = times.dtype if edges[-1] <= np.iinfo(times.dtype).max else np.dtype(np.int64)
+        edges = np.searchsorted(times, edges.astype(kind)).astype(np.int64)
+    return np.stack([edges[:-1], edges[1:]], axis=1)
+
+
+def step_edges(
+    count: int, first: int, last: int, params: FramesParams
+) -> tuple[bool, NDArray[np.int64]]:
+    """Tell where steps begin; they follow one another without a gap.
+
+    Args:
+        count: number of events.
+        first: time of the first, microseconds.
+        last: time of the last.
+        params: how events become frames; any kind but a voxel grid.
+
+    Returns:
+        Whether steps are cut by rank among the events, else by time, and the beginnings of all
+        steps with the end of the last, int64, shape (t + 1,); a code's sub-bins count as steps.
+    """
+    steps = params.n_steps
     if params.kind in _BY_TIME:
         parts = params.bits if params.kind == "binary_code" else 1
-        return _ranges(times, time_edges(times, steps * parts, params.edge))
-    count, first = params.event_count, 0
-    frames = n // count
+        return False, np.array(time_edges(count, first, last, steps * parts, params.edge))
+    size, skipped = params.event_count, 0
+    frames = count // size
     if params.kind == "count":
         steps = frames
     elif params.kind == "count_or_bins" and frames >= steps:
-        first = (frames - steps) // 2
+        skipped = (frames - steps) // 2
     else:
-        count = n // steps
-    starts = (first + np.arange(steps, dtype=np.int64)) * count
-    return np.stack([starts, starts + count], axis=1)
+        size = count // steps
+    return True, (skipped + np.arange(steps + 1, dtype=np.int64)) * size
 
 
-def time_edges(times: NDArray[Any], steps: int, edge: str) -> list[int]:
+def time_edges(count: int, first: int, last: int, steps: int, edge: str) -> list[int]:
     """Give the times at which equal durations begin, and the end of the last, microseconds."""
-    if not len(times):
+    if not count:
         return [0] * (steps + 1)
-    first, last = int(times[0]), int(times[-1])
     if edge == "tonic":
         length = (last - first) // steps
         return [first + k * length for k in range(steps + 1)]
@@ -68,12 +90,3 @@ def time_edges(times: NDArray[Any], steps: int, edge: str) -> list[int]:
     # of Python keep this exact
     duration = last - first + 1
     return [first - (-k * duration) // steps for k in range(steps + 1)]
-
-
-def _ranges(times: NDArray[Any], edges: list[int]) -> NDArray[np.int64]:
-    if not len(times):
-        return np.zeros((len(edges) - 1, 2), np.int64)
-    # of the times' own type, or searchsorted would convert every time first
-    kind = times.dtype if edges[-1] <= np.iinfo(times.dtype).max else np.dtype(np.int64)
-    found = np.searchsorted(times, np.array(edges, kind)).astype(np.int64)
-    return np.stack([found[:-1], found[1:]], axis=1)

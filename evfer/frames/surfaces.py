@@ -51,7 +51,7 @@ def fill_surface(
         return _voxels(frames, x, y, p, t, columns, rows, first, scale)
     if params.kind == "binary_code":
         return _code(frames, x, y, p, bounds, columns, rows, params.bits)
-    edges = time_edges(t, params.n_steps, params.edge)
+    edges = time_edges(len(t), int(t[0]), int(t[-1]), params.n_steps, params.edge)
     ends = np.array(edges[1:], np.float64)
     latest = params.kind == "time_surface"
     return _decaying(frames, x, y, p, t, bounds, ends, columns, rows, params.tau_us, latest)
