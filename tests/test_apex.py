@@ -92,7 +92,7 @@ class TestDrawnPoints:
             middle = points[:, LIDS, 1].mean(axis=1, keepdims=True)
             points[:, LIDS, 1] += shut[:, None] * (middle - points[:, LIDS, 1])
             # the brows go along a little, and so do the points that follow them
-            points[:, BROWS, 1] += 4 * shut[:, None]
+            points[:, BROWS, 1] += 8 * shut[:, None]
             return points
 
         assert find_apex(blinking(strength), FPS).frame == pytest.approx(truth, abs=2)
