@@ -205,6 +205,9 @@ def test_length(plain):
     assert (len(cut), len(list(cut))) == (3, 3)
     assert cut.remarks == {"labels": "official", "shortened": "3 of 6 frames"}
     assert short.source_digest(clip, plain) != whole.source_digest(clip, plain)
+    fields = ADFES(deinterlace=True)
+    assert fields.open(clip, plain).remarks == {"labels": "official", "fields": "first"}
+    assert fields.source_digest(clip, plain) != whole.source_digest(clip, plain)
     with pytest.raises(ConfigError, match="max_seconds"):
         ADFES(max_seconds=0)
 

@@ -192,6 +192,17 @@ def test_rate_and_digest(plain):
         MMI(fps=0)
 
 
+def test_one_field_of_interlaced_clips(plain):
+    clip = MMI().survey(plain).clips[1]
+    reader = MMI(deinterlace=True)
+    frames = reader.open(clip, plain)
+    assert frames.remarks["fields"] == "first"
+    whole, filled = next(iter(MMI().open(clip, plain))), next(iter(frames))
+    np.testing.assert_array_equal(filled[::2], whole[::2])
+    assert (filled[1::2] != whole[1::2]).any()
+    assert reader.source_digest(clip, plain) != MMI().source_digest(clip, plain)
+
+
 def test_the_view_counts_in_the_digest(plain, tmp_path):
     source = tmp_path / "copy"
     shutil.copytree(plain, source)
@@ -306,4 +317,4 @@ def test_xml_is_not_trusted(tmp_path):
 
 def test_options_are_all_there():
     names = {field.name for field in dataclasses.fields(MMI)}
-    assert names == {"fps", "views", "labels", "fold_file", "ids_file"}
+    assert names == {"fps", "views", "deinterlace", "labels", "fold_file", "ids_file"}

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import pytest
 
-from evfer.datasets.views import UPRIGHT, Start, View, Viewed, choose_view
+from evfer.datasets.views import UPRIGHT, FirstField, Start, View, Viewed, choose_view
 from evfer.errors import FaceError
 from evfer.events import SensorSize
 from evfer.testing.trees.base import draw
@@ -138,3 +138,26 @@ def test_the_first_seconds(seconds, count):
         assert frames.given == number * count
     cut = {"shortened": f"{count} of 8 frames"} if count < 8 else {}
     assert start.remarks == {"labels": "official", **cut}
+
+
+@pytest.mark.parametrize("height", [2, 3, 6, 7])
+def test_odd_rows_lie_between_even_ones(height):
+    rng = np.random.default_rng(height)
+    frames = rng.integers(0, 256, (2, height, 5, 3), np.uint8)
+    before = frames.copy()
+    found = np.stack(list(FirstField(Frames(frames))))
+    np.testing.assert_array_equal(frames, before)
+    np.testing.assert_array_equal(found[:, ::2], frames[:, ::2])
+    below = np.concatenate([frames[:, 2::2], frames[:, -2:-1]], axis=1)
+    even = frames[:, 0 : height - 1 : 2]
+    mean = (even.astype(int) + below[:, : even.shape[1]]) / 2
+    assert np.abs(found[:, 1::2] - mean).max() <= 1
+
+
+def test_a_moving_edge_loses_its_comb():
+    columns = np.arange(40)
+    early, late = (np.where(columns < at, 200, 20).astype(np.uint8) for at in (16, 20))
+    combed = np.tile(early, (30, 1))
+    combed[1::2] = late
+    (frame,) = FirstField(Frames(combed[None]))
+    np.testing.assert_array_equal(frame, np.tile(early, (30, 1)))

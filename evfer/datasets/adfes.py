@@ -30,7 +30,7 @@ from evfer.datasets.base import (
 from evfer.datasets.labels import LabelSource, check_label_options, read_fold_labels, warn_missing
 from evfer.datasets.published import PublishedId
 from evfer.datasets.tree import Listing, find_anchors, locate, name_some, walk
-from evfer.datasets.views import Start
+from evfer.datasets.views import FirstField, Start
 from evfer.errors import ConfigError, SourceError
 
 __all__ = ["ADFES", "Culture", "View"]
@@ -82,6 +82,8 @@ class ADFES:
             says nothing.
         max_seconds: length to which clips are cut, seconds; whole clips by default. The apex is
             held for five seconds, in which little happens.
+        deinterlace: whether each frame's odd rows are made anew from the even ones. Use it where
+            moving edges look like combs; what a copy holds, only its user can see.
         labels: "official" reads the names, "published" takes clips and labels from a fold file.
         fold_file: path of your copy of the published fold file.
     """
@@ -91,6 +93,7 @@ class ADFES:
     culture: Culture = "all"
     fps: float | None = None
     max_seconds: float | None = None
+    deinterlace: bool = False
     labels: LabelSource = "official"
     fold_file: str = ""
 
@@ -152,12 +155,14 @@ class ADFES:
         """Open a clip's frames; see `Dataset.open`."""
         path = Path(source or ".") / clip.locator
         frames = video.open_frames(path, clip.fps, fallback_fps=_FALLBACK_FPS)
-        return Start.of(frames, self.max_seconds or math.inf, {"labels": self.labels})
+        frames = FirstField(frames) if self.deinterlace else frames
+        notes = {"labels": self.labels, **({"fields": "first"} if self.deinterlace else {})}
+        return Start.of(frames, self.max_seconds or math.inf, notes)
 
     def source_digest(self, clip: Clip, source: Path | None) -> str:
         """Digest a clip's video, rate and length; see `Dataset.source_digest`."""
         path = Path(source or ".") / clip.locator
-        return config.digest([video.digest(path), clip.fps, self.max_seconds])
+        return config.digest([video.digest(path), clip.fps, self.max_seconds, self.deinterlace])
 
     def _refuse(
         self, take: _Take, rows: Mapping[PublishedId, int] | None

@@ -29,7 +29,7 @@ from evfer.datasets.labels import (
 from evfer.datasets.mmi_files import Emotion, Shown, read_emotion, read_view
 from evfer.datasets.published import PublishedId
 from evfer.datasets.tree import Listing, find_anchors, list_folder, locate, name_some, the_one
-from evfer.datasets.views import Stored, Viewed, choose_view
+from evfer.datasets.views import FirstField, Stored, Viewed, choose_view
 from evfer.errors import ConfigError, FaceError, SourceError
 
 __all__ = ["MMI", "Views"]
@@ -50,6 +50,8 @@ class MMI:
             says nothing.
         views: which clips count. "frontal" are those of one camera from the front, "dual" those
             with front and profile side by side; "all" takes both, and those that do not say.
+        deinterlace: whether each frame's odd rows are made anew from the even ones. Use it where
+            moving edges look like combs; what a copy holds, only its user can see.
         labels: "official" reads each clip's own XML file, "published" takes clips and labels
             from a fold file.
         fold_file: path of your copy of the published fold file.
@@ -59,6 +61,7 @@ class MMI:
 
     fps: float | None = None
     views: Views = "all"
+    deinterlace: bool = False
     labels: LabelSource = "official"
     fold_file: str = ""
     ids_file: str = ""
@@ -133,8 +136,13 @@ class MMI:
         """
         path = Path(source or ".") / clip.locator
         frames = video.open_frames(path, clip.fps, fallback_fps=_FALLBACK_FPS)
+        frames = FirstField(frames) if self.deinterlace else frames
         stored = _stored(path)
-        notes = {"labels": self.labels, "view": stored}
+        notes = {
+            "labels": self.labels,
+            "view": stored,
+            **({"fields": "first"} if self.deinterlace else {}),
+        }
         try:
             return Viewed(frames, choose_view(frames, stored), notes)
         except FaceError as error:
@@ -145,7 +153,7 @@ class MMI:
     def source_digest(self, clip: Clip, source: Path | None) -> str:
         """Digest a clip's video, view and rate; see `Dataset.source_digest`."""
         path = Path(source or ".") / clip.locator
-        return config.digest([video.digest(path), _stored(path), clip.fps])
+        return config.digest([video.digest(path), _stored(path), clip.fps, self.deinterlace])
 
     def _read_wanted(self) -> _Wanted | None:
         if self.labels == "official":

@@ -19,7 +19,17 @@ from evfer.faces.landmarks import frontal_score
 from evfer.faces.pixels import luma
 from evfer.video import FrameSource
 
-__all__ = ["UPRIGHT", "Half", "Rotation", "Start", "Stored", "View", "Viewed", "choose_view"]
+__all__ = [
+    "UPRIGHT",
+    "FirstField",
+    "Half",
+    "Rotation",
+    "Start",
+    "Stored",
+    "View",
+    "Viewed",
+    "choose_view",
+]
 
 Rotation: TypeAlias = Literal["none", "90 clockwise", "90 counter-clockwise", "180"]
 Half: TypeAlias = Literal["whole", "left", "right"]
@@ -145,6 +155,41 @@ class Start:
         # the count comes first, so that no frame too many is decoded
         for _, frame in zip(range(self.count), self.frames, strict=False):
             yield frame
+
+
+@dataclass(frozen=True)
+class FirstField:
+    """Frames whose odd rows, taken a moment later by an interlacing camera, are made anew.
+
+    Moving edges otherwise show as combs, and every tooth of a comb makes events.
+
+    Args:
+        frames: interlaced ones.
+    """
+
+    frames: FrameSource
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """Times of the frames in seconds, shape (n,)."""
+        return self.frames.times_s
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        return map(_fill_rows, self.frames)
+
+
+def _fill_rows(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    filled = frame.copy()
+    between = filled[1:-1:2]
+    above, below = frame[:-2:2][: len(between)], frame[2::2][: len(between)]
+    # the mean, rounded up, without leaving eight bits
+    between[:] = above // 2 + below // 2 + (above % 2 | below % 2)
+    if len(frame) % 2 == 0:
+        filled[-1] = frame[-2]
+    return filled
 
 
 def choose_view(frames: FrameSource, stored: Stored) -> View:
