@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tonic.dataset import Dataset as TonicDataset
 
 from evfer import folds, index, store
-from evfer.errors import ConfigError
+from evfer.errors import ConfigError, RecordingError
 from evfer.events import EVENT_DTYPE
 
 __all__ = ["FerDVS"]
@@ -85,7 +85,14 @@ class FerDVS(TonicDataset):
         return len(self.data)
 
     def __getitem__(self, item: int) -> tuple[Any, Any]:
-        events: NDArray[np.void] = store.read(Path(self.data[item])).events
+        recording = store.read(Path(self.data[item]))
+        if recording.sensor_size.tonic != self.sensor_size:
+            raise RecordingError(
+                f"{self.data[item]}: a sensor of {recording.sensor_size.tonic[:2]}",
+                expected=f"{self.sensor_size[:2]}, as of the set's first recording",
+                hint="Convert the set anew with one size, such as by --set dataset.crop",
+            )
+        events: NDArray[np.void] = recording.events
         target = self.targets[item]
         if self.transforms is not None:
             return self.transforms(events, target)

@@ -180,3 +180,13 @@ def test_a_crop_without_events_fails(source):
 def test_options_are_checked_when_given(options):
     with pytest.raises(ConfigError):
         Folder(**options)
+
+
+def test_ferdvs_refuses_a_set_of_two_sensors(tmp_path, source, make_events):
+    folder = convert(READER, source, tmp_path / "data", SETTINGS).folder
+    recording = folder / "ben/003.h5"
+    store.write(recording, make_events(9), SensorSize(200, 200), {}, duration_us=10**6)
+    ours = evfer.FerDVS(tmp_path / "data", dataset="lab")
+    sizes = [ours.data.index(path) for path in ours.data if path.endswith("ben/003.h5")]
+    with pytest.raises(RecordingError, match="as of the set's first recording"):
+        ours[sizes[0]]

@@ -157,7 +157,9 @@ def _print_summary(summary: ConversionSummary) -> None:
         events = sum(entry.n_events for entry in of_label)
         frames = sum(entry.n_frames for entry in of_label)
         subjects = len({entry.subject for entry in of_label})
-        rows.append((name, len(of_label), subjects, frames, events, events // max(frames, 1)))
+        # recordings of an event camera have no frames
+        each = events // frames if frames else None
+        rows.append((name, len(of_label), subjects, frames or None, events, each))
     columns = ("label", "clips", "subjects", "frames", "events", "events/frame")
     console.print_table(columns, rows)
     console.echo(

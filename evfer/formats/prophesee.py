@@ -27,7 +27,7 @@ from evfer.formats.words import Columns, Decoder, Evt2, Evt3, Evt21
 
 __all__ = ["encode_evt2", "read_dat", "read_header", "read_raw"]
 
-_BLOCK_BYTES = 1 << 22
+_BLOCK_BYTES = 1 << 19
 _HEADER_BYTES = 1 << 16
 _DAT_CD_TYPES = (0x00, 0x0C)
 
