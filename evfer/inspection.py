@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from evfer import index, store
-from evfer.errors import SourceError
+from evfer import formats, index, store
+from evfer.errors import RecordingError, SourceError
 
 __all__ = ["describe"]
 
@@ -18,7 +18,8 @@ def describe(path: Path) -> dict[str, Any]:
     """Describe a path in plain data.
 
     Args:
-        path: a recording, a set's folder, a data folder, a run's folder or a results folder.
+        path: a recording, another tool's event file, a set's folder, a data folder, a run's
+            folder or a results folder.
 
     Returns:
         `kind` and what belongs to it; nested values are mappings.
@@ -28,7 +29,13 @@ def describe(path: Path) -> dict[str, Any]:
         RecordingError: if it is one, but damaged.
     """
     if path.is_file() and path.suffix in (".h5", ".hdf5"):
-        return {"kind": "recording", "path": str(path), **store.inspect(path)}
+        try:
+            return {"kind": "recording", "path": str(path), **store.inspect(path)}
+        except RecordingError:
+            if formats.sensor_size(path) is None:  # damaged, rather than another tool's
+                raise
+    if path.is_file() and formats.is_event_file(path):
+        return _describe_events(path)
     if (path / "index.csv").is_file():
         return _describe_set(path)
     if (path / "FerDVS").is_dir():
@@ -47,6 +54,20 @@ def describe(path: Path) -> dict[str, Any]:
         f"{path}: {found}",
         expected="a .h5 recording, <data>/FerDVS/<Set>, a data folder or a results folder",
     )
+
+
+def _describe_events(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {"kind": "event file", "path": str(path), "bytes": path.stat().st_size}
+    if formats.sensor_size(path) is None:
+        return found | {"format": formats.identify(path), "sensor": "not named, or damaged"}
+    source = formats.read(path)
+    size = source.sensor_size
+    return found | {
+        **source.remarks,
+        "sensor": f"{size.width}x{size.height}",
+        "n_events": len(source.events),
+        "duration_us": source.duration_us,
+    }
 
 
 def _describe_set(folder: Path) -> dict[str, Any]:

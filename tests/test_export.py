@@ -18,6 +18,7 @@ from evfer.errors import MissingExtra, RecordingError, SourceError, UnknownNameE
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.formats import EXPORTS, EventSource, ReadParams, export, read, write
 from evfer.index import IndexEntry, write_index
+from evfer.inspection import describe
 
 SIZE = SensorSize(346, 260)
 THROUGH_FAERY = ("es", "aedat4")
@@ -212,3 +213,16 @@ def test_command(tmp_path, make_events, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "faery", None)
     assert main(["export", str(folder), "--to", "es", "--out", str(out)]) == 4
     assert 'pip install "evfer[export]"' in capsys.readouterr().err
+
+
+def test_info_says_what_was_exported(tmp_path, make_events):
+    source = EventSource(make_events(20, width=346, height=260), SIZE, 10**6)
+    for to in ("dsec", "evt2", "npz"):
+        write(tmp_path / f"a{EXPORTS[to]}", source, to)
+        said = describe(tmp_path / f"a{EXPORTS[to]}")
+        assert (said["kind"], said["sensor"], said["n_events"]) == ("event file", "346x260", 20)
+    write(tmp_path / "a.csv", source, "csv")
+    assert describe(tmp_path / "a.csv")["sensor"].startswith("not named")
+    (tmp_path / "b.h5").write_bytes(b"damaged")
+    with pytest.raises(RecordingError, match="b.h5"):
+        describe(tmp_path / "b.h5")
