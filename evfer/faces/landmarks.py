@@ -16,7 +16,7 @@ import importlib.metadata
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from evfer.errors import MissingExtra
 from evfer.faces.alignment import STABLE_POINTS, fit_similarity
 from evfer.faces.crop import Transform, oversampling, resample
 from evfer.faces.pixels import Frame
+
+if TYPE_CHECKING:
+    from evfer.faces.cascade import Cascade
 
 __all__ = [
     "FaceBox",
@@ -146,19 +149,19 @@ def find_weights() -> Path:
 
 @dataclass(frozen=True)
 class Models:
-    """What dlib brings: its module, the face detector, the point predictor."""
+    """The face detector, which is dlib's, and the weights of the points."""
 
-    dlib: Any
     detector: Any
-    predictor: Any
+    cascade: Cascade
 
 
 @functools.lru_cache(maxsize=1)
 def load() -> Models:
-    """Load dlib and the weights, once per process (about 100 MB and a second).
+    """Load dlib and the weights, once per process (about 70 MB and a second).
 
     Raises:
         MissingExtra: if either is not installed.
+        DataError: if the weights are damaged.
     """
     try:
         import dlib
@@ -166,8 +169,10 @@ def load() -> Models:
         raise MissingExtra(
             f"dlib cannot be imported ({error})", expected="the package dlib-bin", hint=_INSTALL
         ) from error
-    weights = find_weights()
-    return Models(dlib, dlib.get_frontal_face_detector(), dlib.shape_predictor(str(weights)))
+    # numba takes long to load, and a recipe needs the settings only
+    from evfer.faces.cascade import read_cascade
+
+    return Models(dlib.get_frontal_face_detector(), read_cascade(find_weights()))
 
 
 def detect(grey: Frame, upsample: int = 0) -> list[FaceBox]:
@@ -244,7 +249,8 @@ def find_points(grey: Frame, box: FaceBox, patch_size: int, n_boxes: int) -> NDA
     """
     import cv2
 
-    models = load()
+    from evfer.faces.cascade import predict
+
     native = max(8, round(_PATCH_MARGIN * box.width))
     transform = box.patch(_PATCH_MARGIN, native)
     # turned at the picture's own size and enlarged after: a third of the cost of doing both at
@@ -254,12 +260,10 @@ def find_points(grey: Frame, box: FaceBox, patch_size: int, n_boxes: int) -> NDA
     factor = side / native
     patch = cv2.resize(upright, (side, side), interpolation=cv2.INTER_LINEAR)
     width, middle = side / _PATCH_MARGIN, (side - 1) / 2
-    total = np.zeros((68, 2))
-    for right, down, grow in _SHIFTS[:n_boxes]:
-        x, y, half = middle + right * width, middle + down * width, width * (0.5 + grow)
-        box_in_patch = models.dlib.rectangle(*map(round, (x - half, y - half, x + half, y + half)))
-        shape = models.predictor(patch, box_in_patch)
-        total += [(point.x, point.y) for point in shape.parts()]
+    right, down, grow = np.array(_SHIFTS[:n_boxes]).T
+    x, y, half = middle + right * width, middle + down * width, width * (0.5 + grow)
+    boxes = np.rint(np.stack([x - half, y - half, x + half, y + half], axis=1)).astype(np.int64)
+    total = predict(load().cascade, patch, boxes).sum(axis=0)
     # the middle of pixel 0 lies at (factor - 1) / 2 in the enlarged patch
     in_upright = (total / n_boxes - (factor - 1) / 2) / factor
     points: NDArray[np.float64] = in_upright @ transform[:, :2].T + transform[:, 2]
