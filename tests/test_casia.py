@@ -54,6 +54,15 @@ def test_every_layout_gives_the_same(tmp_path, variant):
     np.testing.assert_allclose(frames.times_s, [0, 0.04, 0.08])
 
 
+@pytest.mark.parametrize("variant", variants("oulu"))
+def test_every_layout_from_a_level_above(tmp_path, variant):
+    tree(tmp_path / "mine", variant)
+    survey = Casia().survey(tmp_path / "mine")
+    assert names(survey) == CLIPS
+    assert survey.skipped == ()
+    assert len(Casia().open(survey.clips[0], tmp_path / "mine")) == 3
+
+
 def test_layouts_give_one_digest(tmp_path):
     digests = set()
     for variant in ("plain", "lower-case", "one-clip", "renumbered", "both-parts"):

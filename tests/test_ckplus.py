@@ -66,6 +66,16 @@ def test_every_layout_gives_the_same(tmp_path, variant):
     assert CKPlus().source_digest(first, source)
 
 
+@pytest.mark.parametrize("variant", variants("ckplus"))
+def test_every_layout_from_a_level_above(tmp_path, variant):
+    tree(tmp_path / "mine", variant)
+    above = tmp_path / "mine"
+    survey = CKPlus().survey(above)
+    assert labels(survey) == CLIPS
+    assert skipped(survey) == SKIPPED
+    assert len(CKPlus().open(survey.clips[0], above)) == 3
+
+
 def test_layouts_give_one_digest(tmp_path):
     digests = set()
     for variant in ("plain", "lower-case", "one-sequence", "labels", "nested-images"):

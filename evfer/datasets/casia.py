@@ -52,8 +52,8 @@ _LIGHTING = re.compile(r"(Strong|Weak|Dark)", re.IGNORECASE)
 _CROPPED_ROOT = re.compile(r"(C_)?Pre[ _-]?Process([ _-]?Img)?|cropped[ _-]?faces?", re.IGNORECASE)
 _FRAME, _NAMED_FRAME = r"(\d+)", r".*?(\d+)"
 
-# three levels down to the folder of VL and NI, and two more to the subjects
-_LEVELS_DOWN = 5
+# two to the subjects from the folder of VL and NI, which archives put up to four deep
+_LEVELS_DOWN = 6
 _LEVELS_NAMED = 5
 """Folders above the subjects whose names tell the light and the part."""
 

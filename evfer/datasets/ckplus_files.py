@@ -38,6 +38,8 @@ _LABEL_FILE = re.compile(r"S0*(\d{3})_(\d{3})_(\d+)_emotion\.txt", re.IGNORECASE
 _LABEL_FOLDER = r"emotions?([ _-]?labels?)?|labels"
 _BESIDE = rf"{_LABEL_FOLDER}|(FACS|Landmarks)([ _-]?labels?)?"
 _NO_LABELS_INSIDE = re.compile(r"(FACS|Landmarks)([ _-]?labels?)?", re.IGNORECASE)
+_LEVELS_DOWN = 4
+"""An archive adds a level, its contents' own folder one, and the user may stand two above."""
 _LABEL_DEPTH = 4
 _LONGEST_LABEL = 200  # bytes; a label file holds about 17
 
@@ -98,7 +100,7 @@ def find_images(given: Path) -> Path:
     Raises:
         SourceError: if there is none, or several; the message says what was found instead.
     """
-    found = tree.find_anchors(given, _is_images, beside=_BESIDE)
+    found = tree.find_anchors(given, _is_images, down=_LEVELS_DOWN, beside=_BESIDE)
     if not found:
         raise _explain_no_images(given)
     return tree.the_one(
