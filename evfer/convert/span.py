@@ -32,7 +32,16 @@ from evfer.errors import ConfigError, UnknownNameError, VideoError
 from evfer.faces.pixels import Frame
 from evfer.video import FrameSource
 
-__all__ = ["ClipParams", "Part", "given", "read_table", "resolve", "shaping", "warn_unknown"]
+__all__ = [
+    "ClipParams",
+    "Part",
+    "check_frames",
+    "given",
+    "read_table",
+    "resolve",
+    "shaping",
+    "warn_unknown",
+]
 
 _COLUMNS = "a CSV file with the columns clip, first and last"
 
