@@ -59,14 +59,16 @@ def catalog(data: Path) -> tuple[Section, ...]:
     from evfer.transforms import AUGMENTATIONS, READINGS
 
     recipes = {name: _recipe(name) for name in config.list_shipped("pipelines")}
-    converting = {n: r for n, r in recipes.items() if "train" not in r}
-    benching = {n: r for n, r in recipes.items() if "train" in r}
+    studying = {n: r for n, r in recipes.items() if "study" in r}
+    benching = {n: r for n, r in recipes.items() if "train" in r and n not in studying}
+    converting = {n: r for n, r in recipes.items() if n not in studying and n not in benching}
     protocols = [Item(name, _PROTOCOL_WORDS[name]) for name in PROTOCOLS]
     protocols += [Item(name, f"as {kind}, see its recipe") for name, kind in ALIASES.items()]
     return (
         Section("Data sets", "--dataset", tuple(_datasets(data))),
         Section("Recipes for evfer convert", "--recipe", _recipes(converting)),
         Section("Recipes for evfer bench", "--recipe", _recipes(benching)),
+        Section("Recipes for evfer study", "RECIPE", _recipes(studying)),
         Section("Protocols", "--protocol", tuple(protocols)),
         Section(
             "Interpolation",

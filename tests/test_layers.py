@@ -19,7 +19,7 @@ LAYERS = [
     {"training"},
     {"bench"},
     {"measure", "metering"},
-    {"report", "view", "demo", "catalog", "doctor", "inspection"},
+    {"report", "study", "view", "demo", "catalog", "doctor", "inspection"},
     {"cli", "testing"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

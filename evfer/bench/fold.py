@@ -222,7 +222,7 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
         )
     ]
     frames = job.config.frames
-    used = np.mean([used_fraction(data.t[data.span(clip)], frames) for clip in task.test])
+    used = np.mean([used_fraction(data.columns(clip).t, frames) for clip in task.test])
     return {
         "selected_on": result.selected_on,
         "selected_epoch": result.selected_epoch,

@@ -22,7 +22,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 COMMANDS = {
     "Start here": ("demo", "list", "doctor"),
     "Make events": ("check", "convert", "verify", "info", "view", "export"),
-    "Measure networks": ("folds", "bench", "energy", "report"),
+    "Measure networks": ("folds", "bench", "study", "energy", "report"),
 }
 """Every command, in the order of a user's work; each is a module of this package."""
 

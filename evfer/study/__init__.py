@@ -1,0 +1,52 @@
+"""Studies: a grid of networks, data sets and augmentations, and the effect of each augmentation.
+
+    <out>/rows.jsonl     a row a fold, as `evfer bench` writes it
+    <out>/study.json     everything below, for programs
+    <out>/study.md       effects and cells, for people
+    <out>/effects.csv    the regressions' coefficients
+    <out>/cells.csv      mean scores of each set of augmentations
+
+A study that was stopped goes on where it was: each fold that has a row is passed over.
+"""
+
+from __future__ import annotations
+
+from evfer.study.effects import Effect, Fit, Observation, fit_mixed, fit_ols
+from evfer.study.grid import Grid, Place, lay_out
+from evfer.study.recipe import StudyConfig, StudyParams, load_study
+from evfer.study.results import (
+    Cell,
+    Outcome,
+    Summary,
+    describe_choice,
+    describe_fit,
+    summarise,
+    write_summary,
+)
+from evfer.study.running import Pace, State, examine, parse_duration, run_study
+
+__all__ = [
+    "Cell",
+    "Effect",
+    "Fit",
+    "Grid",
+    "Observation",
+    "Outcome",
+    "Pace",
+    "Place",
+    "State",
+    "StudyConfig",
+    "StudyParams",
+    "Summary",
+    "describe_choice",
+    "describe_fit",
+    "examine",
+    "fit_mixed",
+    "fit_ols",
+    "lay_out",
+    "load_study",
+    "parse_duration",
+    "run_study",
+    "summarise",
+    "write_summary",
+]

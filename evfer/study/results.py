@@ -1,0 +1,315 @@
+"""What a study found: scores of each cell, effects of each augmentation, as tables and files."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evfer import metrics
+from evfer.bench import Row
+from evfer.files import write_text
+from evfer.study.effects import Fit, Observation, fit_mixed, fit_ols
+from evfer.study.grid import Grid
+
+__all__ = [
+    "Cell",
+    "Outcome",
+    "Summary",
+    "describe_choice",
+    "describe_fit",
+    "summarise",
+    "write_summary",
+]
+
+_MEASURES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All folds and seeds of one network, data set and set of augmentations.
+
+    Args:
+        augmentation: name of the set of augmentations.
+        n: results so far.
+        total: results of the whole grid.
+        mean: mean of their scores; None without results.
+        std: sample standard deviation; None for fewer than two.
+        validation: mean accuracy for the people who chose the epoch; None where there were none.
+        collapsed: results in which nearly all predictions were one class.
+    """
+
+    augmentation: str
+    n: int
+    total: int
+    mean: float | None
+    std: float | None
+    validation: float | None
+    collapsed: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study found about one network on one data set.
+
+    Args:
+        dataset: short name of the set.
+        model: the network.
+        cells: the best first, those without results last.
+        ols: the published regression.
+        mixed: the one with splits as random effects.
+        chosen: set of augmentations with the best validation accuracy, which no test clip chose;
+            None where there was no validation, or results are missing.
+        highest: set with the best test score: chosen by the test clips, and so optimistic.
+    """
+
+    dataset: str
+    model: str
+    cells: tuple[Cell, ...]
+    ols: Fit
+    mixed: Fit
+    chosen: Cell | None
+    highest: Cell | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a study found.
+
+    Args:
+        name: the study.
+        measure: the score.
+        done: folds that have a row.
+        total: folds of the grid.
+        outcomes: one for each data set and network.
+    """
+
+    name: str
+    measure: str
+    done: int
+    total: int
+    outcomes: tuple[Outcome, ...]
+
+
+def summarise(grid: Grid) -> Summary:
+    """Sum up the rows that a study has so far.
+
+    Args:
+        grid: the study.
+    """
+    rows = grid.rows()
+    parts: dict[tuple[str, str], list[int]] = {}
+    for i, place in enumerate(grid.places):
+        parts.setdefault((place.dataset, place.model), []).append(i)
+    outcomes = tuple(
+        _outcome(grid, dataset, model, numbers, rows)
+        for (dataset, model), numbers in sorted(parts.items())
+    )
+    params = grid.config.study
+    return Summary(grid.config.name, params.measure, len(rows), len(grid.jobs), outcomes)
+
+
+def write_summary(summary: Summary, out: Path) -> tuple[Path, ...]:
+    """Write `study.json`, `study.md`, `effects.csv` and `cells.csv`.
+
+    Args:
+        summary: what a study found.
+        out: the folder.
+
+    Returns:
+        The files.
+
+    Raises:
+        OutputError: if the folder cannot be written.
+    """
+    texts = {
+        "study.json": json.dumps(_plain(dataclasses.asdict(summary)), indent=2) + "\n",
+        "effects.csv": _effects_csv(summary),
+        "cells.csv": _cells_csv(summary),
+        "study.md": _markdown(summary),
+    }
+    for name, text in texts.items():
+        write_text(out / name, text)
+    return tuple(out / name for name in texts)
+
+
+def _outcome(
+    grid: Grid, dataset: str, model: str, numbers: Sequence[int], rows: Mapping[int, Row]
+) -> Outcome:
+    measure = grid.config.study.measure
+    observations = [
+        # seeds of one split share it
+        Observation(float(rows[i][measure]), grid.places[i].factors, f"fold {grid.places[i].fold}")
+        for i in numbers
+        if i in rows
+    ]
+    by_name: dict[str, list[int]] = {}
+    for i in numbers:
+        by_name.setdefault(grid.places[i].augmentation, []).append(i)
+    cells = [
+        _cell(name, len(members), [rows[i] for i in members if i in rows], measure)
+        for name, members in by_name.items()
+    ]
+    cells.sort(key=lambda cell: -math.inf if cell.mean is None else cell.mean, reverse=True)
+    # cells with fewer folds than others were tested on other people
+    whole = len({cell.n for cell in cells}) == 1 and bool(cells[0].n)
+    chosen = None
+    if whole and all(cell.validation is not None for cell in cells):
+        chosen = max(cells, key=lambda cell: cell.validation or 0.0)
+    return Outcome(
+        dataset,
+        model,
+        tuple(cells),
+        fit_ols(observations, grid.factors),
+        fit_mixed(observations, grid.factors),
+        chosen,
+        cells[0] if whole else None,
+    )
+
+
+def _cell(name: str, total: int, rows: Sequence[Row], measure: str) -> Cell:
+    if not rows:
+        return Cell(name, 0, total, None, None, None, 0)
+    found = metrics.spread([float(row[measure]) for row in rows])
+    validations = [_validation(row) for row in rows]
+    known = [value for value in validations if value is not None]
+    return Cell(
+        name,
+        found.n,
+        total,
+        found.mean,
+        found.std,
+        sum(known) / len(known) if len(known) == len(rows) else None,
+        sum(bool(row.get("collapsed")) for row in rows),
+    )
+
+
+def _validation(row: Row) -> float | None:
+    """Give the accuracy that chose a row's epoch, if people held out chose it."""
+    if row.get("selected_on") != "inner_validation":
+        return None
+    for record in row.get("curve", ()):
+        if record["epoch"] == row["selected_epoch"]:
+            return record["validation_accuracy"]
+    return None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([["" if cell is None else cell for cell in row] for row in rows])
+    return buffer.getvalue()
+
+
+def _effects_csv(summary: Summary) -> str:
+    head = ("dataset", "model", "measure", "method", "n", "n_splits", "factor", "estimate")
+    rows = [
+        (
+            *(outcome.dataset, outcome.model, summary.measure, fit.method, fit.n, fit.n_splits),
+            *dataclasses.astuple(effect),
+        )
+        for outcome in summary.outcomes
+        for fit in (outcome.ols, outcome.mixed)
+        for effect in fit.effects
+    ]
+    return _csv((*head, "std_error", "low", "high", "p_value"), rows)
+
+
+def _cells_csv(summary: Summary) -> str:
+    names = [field.name for field in dataclasses.fields(Cell)]
+    rows = [
+        (outcome.dataset, outcome.model, summary.measure, *dataclasses.astuple(cell))
+        for outcome in summary.outcomes
+        for cell in outcome.cells
+    ]
+    return _csv(("dataset", "model", "measure", *names), rows)
+
+
+def _markdown(summary: Summary) -> str:
+    measure = _MEASURES[summary.measure]
+    lines = [f"# {summary.name}", "", f"{summary.done} of {summary.total} folds have a result.", ""]
+    for outcome in summary.outcomes:
+        lines += [f"## {outcome.model} on {outcome.dataset}", ""]
+        for fit, title in (
+            (outcome.ols, "Ordinary least squares, as published"),
+            (outcome.mixed, "Mixed model, splits as random effects"),
+        ):
+            lines += [f"### {title}", "", *describe_fit(fit), ""]
+            if fit.effects:
+                lines += _effects_table(fit, measure)
+        lines += ["### Sets of augmentations", "", *describe_choice(outcome, measure), ""]
+        lines += [f"| set | results | mean {measure} | spread | validation | collapsed |"]
+        lines += ["| --- | --: | --: | --: | --: | --: |"]
+        for cell in outcome.cells:
+            shares = (_percent(cell.mean), _percent(cell.std), _percent(cell.validation))
+            lines.append(
+                f"| {cell.augmentation} | {cell.n} of {cell.total} | {' | '.join(shares)} "
+                f"| {cell.collapsed} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _effects_table(fit: Fit, measure: str) -> list[str]:
+    lines = [f"| augmentation | effect on {measure}, points | 95% interval | p |"]
+    lines += ["| --- | --: | --: | --: |"]
+    for effect in fit.effects:
+        values = (100 * value for value in (effect.estimate, effect.low, effect.high))
+        estimate, low, high = (f"{value:+.1f}".replace("-", "\N{MINUS SIGN}") for value in values)
+        lines.append(f"| {effect.name} | {estimate} | {low} to {high} | {effect.p_value:.3g} |")
+    return [*lines, ""]
+
+
+def describe_fit(fit: Fit) -> list[str]:
+    """Say what a regression rests on, and what limits it; one sentence an item."""
+    if fit.problem:
+        return [fit.problem, *fit.notes]
+    found = [f"{fit.n} results over {fit.n_splits} splits."]
+    if fit.r_squared is not None:
+        found.append(f"The augmentations explain {fit.r_squared:.1%} of the variance.")
+    if fit.split_std is not None and fit.residual_std is not None:
+        found.append(
+            f"Splits differ by {100 * fit.split_std:.1f} points (standard deviation), results of "
+            f"one split by {100 * fit.residual_std:.1f}."
+        )
+    return [*found, *fit.notes]
+
+
+def describe_choice(outcome: Outcome, measure: str) -> list[str]:
+    """Say which set of augmentations is best, and who chose it."""
+    if outcome.highest is None:
+        return ["The sets do not have the same folds yet, so none is named the best."]
+    highest = outcome.highest
+    found = [
+        f"Highest on the test clips: {highest.augmentation}, {measure} {_percent(highest.mean)}. "
+        "OPTIMISTIC: the test clips chose it."
+    ]
+    if outcome.chosen:
+        found.append(
+            f"Chosen on inner validation: {outcome.chosen.augmentation}, with a test {measure} of "
+            f"{_percent(outcome.chosen.mean)}."
+        )
+    else:
+        found.append(
+            'No set was chosen without the test clips: that needs select.on = "inner_validation".'
+        )
+    return found
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}%"
