@@ -2,7 +2,8 @@
 
 The walk goes over the events in the order they have at the end: the clip's own and the inserted
 ones are merged as they come, each is changed, tested against what is dropped, given to its step
-and written into the cells that its pixel reaches. `evfer.transforms.edits` does the same with
+and written into the cells that its pixel reaches. Where steps are cut by rank, the walk begins at
+the first event that is used and ends with the last. `evfer.transforms.edits` does the same with
 NumPy, one change after another; both give the same frames.
 """
 
@@ -21,7 +22,7 @@ from evfer.frames.clip import cell_tables
 from evfer.frames.collect import NOWHERE
 from evfer.frames.cut import step_edges
 from evfer.region import Region
-from evfer.transforms.edits import Columns, DropBox, DropMask, DropSpan, Pass, Points
+from evfer.transforms.edits import Columns, Drop, DropBox, DropMask, DropSpan, Pass, Points
 
 __all__ = ["fill"]
 
@@ -54,40 +55,31 @@ def fill(
     Raises:
         EventsError: if an event that is used lies off the sensor.
     """
-    tables = cell_tables(sensor_size, region, params) if not params.real else None
+    tables = None if params.real else cell_tables(sensor_size, region, params)
     if tables is None:
         return False
     new = todo.insert or Columns(*(column[:0] for column in columns))
-    walk = (
-        *_plain(columns),
-        *_plain(new),
-        _numbers(todo.before),
-        _mask(todo.before.mask),
-        _numbers(todo.after),
-        _mask(todo.after.mask),
-        *_drop(todo),
+    n = len(columns.t) + len(new.t)
+    if not n:
+        return True
+    clip = (
+        *(columns.x, columns.y, columns.p.view(np.uint8), columns.t),
+        *(new.x, new.y, new.p.view(np.uint8), new.t),
+        *(_numbers(todo.before), _mask(todo.before.mask)),
+        *(_numbers(todo.after), _mask(todo.after.mask)),
         sensor_size.width,
-        sensor_size.height,
     )
-    nothing, no_edges = np.zeros(0, frames.dtype), np.zeros(0, np.int64)
-    count, first, last = _ends(columns, todo)
-    if todo.drop is not None:
-        count, first, last, _ = _walk(nothing, no_edges, False, *tables, 0, False, *walk)
-    by_rank, edges = step_edges(count, first, last, params)
-    height, width = frames.shape[2:]
-    *_, wrong = _walk(
-        frames.reshape(-1), edges, by_rank, *tables, height * width, params.binary, *walk
-    )
+    drop = _drop(todo.drop)
+    count, first, last = _left(clip, n, drop)
+    by_rank, edges = step_edges(int(count), int(first), int(last), params)
+    cells = (*tables, frames.shape[2] * frames.shape[3], params.binary)
+    wrong = _walk(frames.reshape(-1), edges, by_rank, cells, clip, n, drop, sensor_size.height)
     if wrong >= 0:
         raise EventsError(
             f"event {wrong} of the augmented clip lies off the sensor",
             expected=f"a place on a sensor of {sensor_size.width} x {sensor_size.height}",
         )
     return True
-
-
-def _plain(columns: Columns) -> tuple[NDArray[Any], ...]:
-    return columns.x, columns.y, columns.p.view(np.uint8), columns.t
 
 
 def _numbers(points: Points) -> NDArray[np.int64]:
@@ -98,8 +90,7 @@ def _mask(mask: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
     return _NOBODY if mask is None else np.ascontiguousarray(mask).view(np.uint8)
 
 
-def _drop(todo: Pass) -> tuple[int, NDArray[np.uint8], NDArray[np.float64]]:
-    drop = todo.drop
+def _drop(drop: Drop | None) -> tuple[int, NDArray[np.uint8], NDArray[np.float64]]:
     if isinstance(drop, DropMask):
         return _MASK, _mask(drop.mask), np.zeros(4)
     if isinstance(drop, DropSpan):
@@ -110,21 +101,140 @@ def _drop(todo: Pass) -> tuple[int, NDArray[np.uint8], NDArray[np.float64]]:
     return _NONE, _NOBODY, np.zeros(4)
 
 
-def _ends(columns: Columns, todo: Pass) -> tuple[int, int, int]:
-    """Give count, first and last time after everything but a drop."""
+# A clip travels between the compiled functions as one tuple:
+#   x, y, p, t          its own columns, shape (n,)
+#   x, y, p, t          the inserted events', shape (m,)
+#   numbers, mask       flip, sign, offset and swap of its own events before the insertion, and
+#                       whose polarity swaps once more, shape (n,) or (0,)
+#   numbers, mask       the same for all, in the merged order, shape (n + m,) or (0,)
+#   width               columns of the sensor
+# "Merged" is the order right after the insertion, a "place" counts in the order at the end.
 
-    def turned(points: Points, first: int, last: int) -> tuple[int, int]:
-        ends = points.sign * first + points.offset, points.sign * last + points.offset
-        return min(ends), max(ends)
 
-    ends: list[int] = []
-    if len(columns.t):
-        ends += turned(todo.before, int(columns.t[0]), int(columns.t[-1]))
-    count = len(columns.t)
-    if todo.insert is not None and len(todo.insert.t):
-        ends += int(todo.insert.t[0]), int(todo.insert.t[-1])
-        count += len(todo.insert.t)
-    return (count, *turned(todo.after, min(ends), max(ends))) if ends else (0, 0, 0)
+@numba.njit(nogil=True, cache=True)
+def _own_time(i: int, t: NDArray[Any], before: NDArray[np.int64]) -> int:
+    """Give the time of the clip's own event i, as it is before the merge."""
+    return before[1] * np.int64(t[len(t) - 1 - i if before[1] < 0 else i]) + before[2]
+
+
+@numba.njit(nogil=True, cache=True)
+def _split(q: int, t: NDArray[Any], new_t: NDArray[Any], before: NDArray[np.int64]) -> int:
+    """Give how many of the first q merged events are the clip's own."""
+    low, high = max(0, q - len(new_t)), min(q, len(t))
+    while low < high:
+        middle = (low + high) // 2
+        if _own_time(middle, t, before) <= np.int64(new_t[q - 1 - middle]):
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@numba.njit(nogil=True, cache=True)
+def _time_at(place: int, clip: Any, n: int) -> int:
+    """Give the time of one event at the end."""
+    t, new_t, before, after = clip[3], clip[7], clip[8], clip[10]
+    q = n - 1 - place if after[1] < 0 else place
+    own = _split(q, t, new_t, before)
+    new = q - own
+    if new >= len(new_t) or (own < len(t) and _own_time(own, t, before) <= np.int64(new_t[new])):
+        time = _own_time(own, t, before)
+    else:
+        time = np.int64(new_t[new])
+    return after[1] * time + after[2]
+
+
+@numba.njit(nogil=True, cache=True)
+def _first_after(limit: float, inclusive: bool, clip: Any, n: int) -> int:
+    """Give the first place whose time is above a limit, or at it if that is included."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        time = _time_at(middle, clip, n)
+        if time > limit or (inclusive and time == limit):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@numba.njit(nogil=True, cache=True)
+def _left(clip: Any, n: int, drop: Any) -> tuple[int, int, int]:
+    """Give how many events are left at the end, and the times of the first and of the last."""
+    kind, mask, limits = drop
+    first, last, count = 0, n - 1, n
+    if kind == _MASK:
+        for place in range(n):
+            count -= mask[place]
+        while first < n and mask[first]:
+            first += 1
+        while last > first and mask[last]:
+            last -= 1
+    elif kind == _SPAN:
+        begin = _first_after(limits[0], True, clip, n)
+        end = _first_after(limits[1], False, clip, n)
+        count -= end - begin
+        first = end if begin == 0 else 0
+        last = begin - 1 if end == n else n - 1
+    elif kind == _BOX:
+        return _outside(clip, limits)
+    if count <= 0:
+        return 0, 0, 0
+    return count, _time_at(first, clip, n), _time_at(last, clip, n)
+
+
+@numba.njit(nogil=True, cache=True)
+def _outside(clip: Any, limits: NDArray[np.float64]) -> tuple[int, int, int]:
+    """Do the same for a box; where events lie does not depend on their order."""
+    x, y, _, t, new_x, new_y, _, new_t, before, _, after, _, width = clip
+    count, early, late = 0, 0, 0
+    left, top, right, bottom = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for own in (True, False):
+        flip = after[0] ^ (before[0] if own else 0)
+        left, right = np.int64(limits[0]), np.int64(limits[2])
+        top, bottom = np.int64(limits[1]), np.int64(limits[3])
+        if flip:
+            left, right = width - right, width - left
+        size = len(t) if own else len(new_t)
+        found, first, last = 0, size, -1
+        for i in range(size):
+            column = np.int64(x[i]) if own else np.int64(new_x[i])
+            row = np.int64(y[i]) if own else np.int64(new_y[i])
+            inside = (column >= left) & (column < right) & (row >= top) & (row < bottom)
+            found += 0 if inside else 1
+            if not inside:
+                first = min(first, i)
+                last = i
+        if not found:
+            continue
+        if own:
+            a = before[1] * np.int64(t[first]) + before[2]
+            b = before[1] * np.int64(t[last]) + before[2]
+        else:
+            a, b = np.int64(new_t[first]), np.int64(new_t[last])
+        a, b = after[1] * a + after[2], after[1] * b + after[2]
+        early = min(a, b) if count == 0 else min(early, a, b)
+        late = max(a, b) if count == 0 else max(late, a, b)
+        count += found
+    return count, early, late
+
+
+@numba.njit(nogil=True, cache=True)
+def _place_of(rank: int, clip: Any, n: int, drop: Any) -> int:
+    """Give the place of the event that has a rank among those left; -1 where only walking tells."""
+    kind, mask, limits = drop
+    if kind == _NONE:
+        return rank
+    if kind == _SPAN:
+        begin = _first_after(limits[0], True, clip, n)
+        return rank if rank < begin else rank + _first_after(limits[1], False, clip, n) - begin
+    if kind == _MASK:
+        seen = -1
+        for place in range(n):
+            seen += 1 - mask[place]
+            if seen == rank:
+                return place
+    return -1
 
 
 @numba.njit(nogil=True, cache=True)
@@ -132,128 +242,105 @@ def _walk(
     flat: NDArray[Any],
     edges: NDArray[np.int64],
     by_rank: bool,
-    cell_columns: NDArray[np.uint32],
-    cell_rows: NDArray[np.uint32],
-    area: int,
-    binary: bool,
-    x: NDArray[Any],
-    y: NDArray[Any],
-    p: NDArray[np.uint8],
-    t: NDArray[Any],
-    new_x: NDArray[Any],
-    new_y: NDArray[Any],
-    new_p: NDArray[np.uint8],
-    new_t: NDArray[Any],
-    before: NDArray[np.int64],
-    before_mask: NDArray[np.uint8],
-    after: NDArray[np.int64],
-    after_mask: NDArray[np.uint8],
-    drop: int,
-    drop_mask: NDArray[np.uint8],
-    limits: NDArray[np.float64],
-    width: int,
+    cells: Any,
+    clip: Any,
+    n: int,
+    drop: Any,
     height: int,
-) -> tuple[int, int, int, int]:
-    """Walk over the events; without edges only to see what is left of them.
+) -> int:
+    """Walk over the events and write them into the frames.
 
     Args:
         flat: frames, in one axis.
         edges: where steps begin, and the end of the last: times in microseconds, or ranks among
             the events that are left; shape (t + 1,).
         by_rank: whether edges are ranks.
-        cell_columns: see `evfer.frames.collect.collect_cells`.
-        cell_rows: likewise.
-        area: cells of a frame.
-        binary: write ones instead of counting.
-        x: the clip's columns, and so on, shape (n,).
-        y: rows.
-        p: polarities, 0 or 1.
-        t: times.
-        new_x: the same of the inserted events, shape (m,).
-        new_y: rows.
-        new_p: polarities.
-        new_t: times.
-        before: flip, sign, offset and swap of the clip's own events, before the insertion.
-        before_mask: whose polarity swaps too, shape (n,) or (0,).
-        after: the same for all events.
-        after_mask: shape (n + m,) or (0,), in the merged order.
-        drop: what is left out: nothing, a mask, a span or a box.
-        drop_mask: shape (n + m,) or (0,), in the order at the end.
-        limits: start and end of the span, or the box's sides.
-        width: columns of the sensor.
-        height: rows.
+        cells: tables of columns and rows as `evfer.frames.collect.collect_cells` takes them,
+            cells of a frame, and whether to write ones instead of counting.
+        clip: the events and what changes them, see above.
+        n: how many there are, inserted ones included.
+        drop: what is left out: the kind, a mask by place, and limits of a span or a box.
+        height: rows of the sensor.
 
     Returns:
-        How many events are left, time of the first and of the last, and the index of the first
-        used event that lies off the sensor, or -1.
+        Place of the first used event that lies off the sensor, or -1.
     """
-    n, m = len(t), len(new_t)
+    x, y, p, t, new_x, new_y, new_p, new_t, before, before_mask, after, after_mask, width = clip
+    columns, rows, area, binary = cells
+    kind, mask, limits = drop
+    size, twice = np.uint64(area), binary and columns.shape[0] == 2
+    n_own, n_new = len(t), len(new_t)
     turned, mirrored = after[1] < 0, before[1] < 0
     has_before, has_after = len(before_mask) > 0, len(after_mask) > 0
-    size, last_x = np.uint64(area), width - 1
-    twice = binary and cell_columns.shape[0] == 2
-    steps, step = len(edges) - 1, 0
-    left, first, last = 0, 0, 0
-    own, new = (n - 1, m - 1) if turned else (0, 0)
-    own_time, new_time = np.int64(0), np.int64(0)
-    if n:
-        own_time = before[1] * np.int64(t[n - 1 - own if mirrored else own]) + before[2]
-    if m:
-        new_time = np.int64(new_t[new])
-    for place in range(n + m):
+    flip, swap = after[0] ^ before[0], np.uint8(after[3] ^ before[3])
+    new_flip, new_swap = after[0], np.uint8(after[3])
+    last_x = np.int64(width - 1)
+    begin, rank = 0, -1
+    if by_rank and edges[0] > 0:
+        begin = _place_of(edges[0], clip, n, drop)
+        if begin < 0:
+            begin = 0
+        else:
+            rank = edges[0] - 1
+    # the next own and the next inserted event, and their times before the changes of all
+    q = n - begin if turned else begin
+    own = _split(q, t, new_t, before)
+    new = q - own
+    ahead = 1
+    if turned:
+        own, new, ahead = own - 1, new - 1, -1
+    own_time = _own_time(own, t, before) if 0 <= own < n_own else np.int64(0)
+    new_time = np.int64(new_t[new]) if 0 <= new < n_new else np.int64(0)
+    step, steps = 0, len(edges) - 1
+    for place in range(begin, n):
         # the clip's own event of an instant comes before the inserted ones
         if turned:
             is_own = new < 0 or (own >= 0 and own_time > new_time)
         else:
-            is_own = new >= m or (own < n and own_time <= new_time)
+            is_own = new >= n_new or (own < n_own and own_time <= new_time)
         if is_own:
-            i = n - 1 - own if mirrored else own
-            column, row, sign, time = np.int64(x[i]), np.int64(y[i]), p[i], own_time
-            if before[0]:
+            i = n_own - 1 - own if mirrored else own
+            column, row, sign, time = np.int64(x[i]), np.int64(y[i]), p[i] ^ swap, own_time
+            if flip:
                 column = last_x - column
-            sign ^= np.uint8(before[3])
             if has_before:
                 sign ^= before_mask[i]
-            own += -1 if turned else 1
-            if 0 <= own < n:
-                own_time = before[1] * np.int64(t[n - 1 - own if mirrored else own]) + before[2]
+            own += ahead
+            if 0 <= own < n_own:
+                own_time = _own_time(own, t, before)
         else:
-            column, row, sign = np.int64(new_x[new]), np.int64(new_y[new]), new_p[new]
+            column, row, sign = np.int64(new_x[new]), np.int64(new_y[new]), new_p[new] ^ new_swap
             time = new_time
-            new += -1 if turned else 1
-            if 0 <= new < m:
+            if new_flip:
+                column = last_x - column
+            new += ahead
+            if 0 <= new < n_new:
                 new_time = np.int64(new_t[new])
-        if after[0]:
-            column = last_x - column
-        sign ^= np.uint8(after[3])
         if has_after:
-            sign ^= after_mask[n + m - 1 - place if turned else place]
+            sign ^= after_mask[n - 1 - place if turned else place]
         time = after[1] * time + after[2]
-        if drop == _MASK:
-            if drop_mask[place]:
+        if kind != _NONE:
+            gone = False
+            if kind == _MASK:
+                gone = mask[place] != 0
+            elif kind == _SPAN:
+                gone = limits[0] <= time <= limits[1]
+            else:
+                gone = limits[0] <= column < limits[2] and limits[1] <= row < limits[3]
+            if gone:
                 continue
-        elif drop == _SPAN:
-            if limits[0] <= time <= limits[1]:
-                continue
-        elif drop == _BOX:
-            if limits[0] <= column < limits[2] and limits[1] <= row < limits[3]:
-                continue
-        if left == 0:
-            first = time
-        rank, last = left, time
-        left += 1
-        if steps < 1:
-            continue
+        rank += 1
         key = rank if by_rank else time
-        while step < steps and key >= edges[step + 1]:
-            step += 1
-        if step == steps:
-            break
+        if key >= edges[step + 1]:
+            while step < steps and key >= edges[step + 1]:
+                step += 1
+            if step == steps:
+                break
         if key < edges[0]:
             continue
         if not (0 <= column < width and 0 <= row < height):
-            return left, first, last, place
-        x0, y0 = cell_columns[0, column], cell_rows[0, row]
+            return place
+        x0, y0 = columns[0, np.uint64(column)], rows[0, np.uint64(row)]
         if x0 == NOWHERE or y0 == NOWHERE:
             continue
         base = (np.uint64(2 * step) + np.uint64(sign)) * size
@@ -262,8 +349,9 @@ def _walk(
             continue
         flat[base + np.uint64(y0) + np.uint64(x0)] = 1
         if twice:
-            x1, y1 = np.uint64(cell_columns[1, column]), np.uint64(cell_rows[1, row])
+            x1 = np.uint64(columns[1, np.uint64(column)])
+            y1 = np.uint64(rows[1, np.uint64(row)])
             flat[base + np.uint64(y0) + x1] = 1
             flat[base + y1 + np.uint64(x0)] = 1
             flat[base + y1 + x1] = 1
-    return left, first, last, -1
+    return -1
