@@ -7,9 +7,11 @@ import functools
 import numpy as np
 import pytest
 
+from evfer.datasets import views
 from evfer.datasets.views import UPRIGHT, FirstField, Start, View, Viewed, choose_view
 from evfer.errors import FaceError
 from evfer.events import SensorSize
+from evfer.faces.landmarks import frontal_score
 from evfer.testing.trees.base import draw
 from evfer.testing.trees.mmi import draw_turned
 
@@ -93,11 +95,20 @@ def test_a_dual_view_that_is_none():
     assert choose_view(Frames(head(1)), "unknown") == UPRIGHT
 
 
-def test_faces_too_small_for_the_first_look():
-    large = np.full((4, 640, 720, 3), 120, np.uint8)
-    large[:, 300:460, 300:460] = draw(1, "happy", 4, SensorSize(160, 160))
+@pytest.mark.parametrize(("size", "looks"), [(280, {0}), (140, {0}), (90, {0, 1})])
+def test_faces_too_small_for_the_first_look(monkeypatch, size, looks):
+    used = set()
+
+    def spy(grey, upsample=0):
+        used.add(upsample)
+        return frontal_score(grey, upsample)
+
+    monkeypatch.setattr(views, "frontal_score", spy)
+    large = np.full((4, 300, 480, 3), 120, np.uint8)
+    large[:, 10 : 10 + size, 100 : 100 + size] = draw(1, "happy", 4, SensorSize(size, size))
     assert choose_view(Frames(large), "frontal") == UPRIGHT
     assert choose_view(Frames(stored(large, "180")), "frontal") == View("180")
+    assert used == looks
 
 
 def test_no_face():
