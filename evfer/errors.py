@@ -57,7 +57,9 @@ class EvferError(Exception):
     def __str__(self) -> str:
         parts = [self.found.rstrip(".")]
         if self.expected:
-            parts.append("expected " + self.expected.rstrip("."))
+            # a layout of several lines stands by itself
+            gap = "\n" if "\n" in self.expected else " "
+            parts.append(f"expected{gap}" + self.expected.rstrip(". \n"))
         message = "; ".join(parts) + "."
         if not self.hint:
             return message

@@ -12,7 +12,8 @@ from evfer import index, store, transforms
 from evfer.errors import ConfigError, DataError, RecordingError, SourceError
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.frames import FramesParams, to_frames
-from evfer.loading import Loader, load_set, make_frames, pack_events
+from evfer.loading import DeviceSet, Loader, load_set, make_frames, pack_events
+from evfer.loading.device import make_frames_on
 
 SENSOR = SensorSize(30, 20)
 CLASSES = ("happy", "fear", "surprise")
@@ -326,3 +327,42 @@ def test_ties_in_time_fall_alike_when_noise_is_turned_round(kind, seed):
     changed = augmentation.on_events(events, SENSOR, np.random.default_rng(seed))
     expected = to_frames(changed, SENSOR, **dataclasses.asdict(params))
     np.testing.assert_array_equal(found, expected)
+
+
+@given(
+    st.permutations(STEPS).flatmap(lambda steps: st.integers(0, 7).map(lambda n: steps[:n])),
+    st.sampled_from([[], ["crop", "mirror"], ["scale"]]),
+    st.integers(0, 10_000),
+    st.sampled_from(["time_bins", "event_bins", "count_or_bins"]),
+    st.sampled_from([(None, "maxpool"), (8, "maxpool"), (9, "nearest"), (64, "event")]),
+    st.booleans(),
+    st.sampled_from([0, 1, 2, 90]),
+)
+@settings(max_examples=200, deadline=None)
+def test_tensors_give_the_frames_of_the_walk(names, more, seed, kind, size, binary, n):
+    augmentation = transforms.build([{"name": name} for name in (*names, *more)])
+    events = make_events(n, seed)
+    events["t"] //= 1 if seed % 2 else 4000
+    data = pack_events([make_events(9, 1), events], [0, 1], ["a", "b"], SENSOR, CLASSES)
+    params = FramesParams(4, kind, "exact", binary, *size, event_count=5)
+    held = DeviceSet.on(data, torch.device("cpu"))
+    for rng in (None, seed):
+        draws = [None if rng is None else np.random.default_rng(rng) for _ in range(2)]
+        found = make_frames_on(held, 1, params, augmentation, draws[0])
+        expected = make_frames(data, 1, params, augmentation, draws[1])
+        if found is not None:
+            assert found.dtype == torch.from_numpy(np.ascontiguousarray(expected)).dtype
+            np.testing.assert_array_equal(found.numpy(), expected)
+        elif rng is None:  # only counts that are resized afterwards
+            assert not binary
+
+
+def test_a_loader_on_a_device_gives_the_same_batches(data):
+    held = DeviceSet.on(data, torch.device("cpu"))
+    # the last needs the CPU: two drops in a row
+    for names in ("hflip,noise,eventdrop,crop", "drop_events,drop_area"):
+        settings_ = {"augmentation": transforms.build(transforms.parse_names(names))}
+        plain, on_device = loader(data, **settings_), loader(data, held=held, **settings_)
+        for one, other in zip(plain.epoch(2), on_device.epoch(2), strict=True):
+            assert torch.equal(one.frames, other.frames)
+            assert torch.equal(one.labels, other.labels)

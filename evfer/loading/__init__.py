@@ -5,8 +5,9 @@ by processes. A batch is a pure function of the set, the settings, the seed, the
 epoch, so threads may make batches ahead in any number.
 """
 
+from evfer.loading.device import DeviceSet
 from evfer.loading.loader import Batch, Loader
 from evfer.loading.samples import make_frames
 from evfer.loading.sets import EventSet, load_set, pack_events
 
-__all__ = ["Batch", "EventSet", "Loader", "load_set", "make_frames", "pack_events"]
+__all__ = ["Batch", "DeviceSet", "EventSet", "Loader", "load_set", "make_frames", "pack_events"]

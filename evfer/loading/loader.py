@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from evfer.errors import ConfigError
 from evfer.frames import FramesParams
+from evfer.loading.device import DeviceSet, make_frames_on
 from evfer.loading.samples import make_frames
 from evfer.loading.sets import EventSet
 from evfer.transforms import Augmentation, sample_rng
@@ -49,6 +49,7 @@ class Loader:
         seed: the run's seed.
         fold: number of the fold.
         workers: threads that make batches ahead; 0 makes each when it is asked for.
+        held: the set on a device, where the frames are then made; None makes them on the CPU.
 
     Raises:
         ConfigError: if there is no clip, or a setting cannot be used.
@@ -63,6 +64,7 @@ class Loader:
     seed: int = 0
     fold: int = 0
     workers: int = 1
+    held: DeviceSet | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -98,18 +100,24 @@ class Loader:
 
     def batch(self, clips: Sequence[int], epoch: int) -> Batch:
         """Make the batch of some clips in an epoch."""
-        made = [self._sample(clip, epoch) for clip in clips]
         return Batch(
-            torch.from_numpy(np.stack(made)),
+            torch.stack([self._sample(clip, epoch) for clip in clips]),
             torch.from_numpy(self.data.labels[list(clips)]),
             tuple(clips),
         )
 
-    def _sample(self, clip: int, epoch: int) -> NDArray[np.uint8] | NDArray[np.float32]:
-        if not self.training:
-            return make_frames(self.data, clip, self.frames)
-        rng = sample_rng(self.seed, self.fold, self.data.clip_ids[clip], epoch)
-        return make_frames(self.data, clip, self.frames, self.augmentation, rng)
+    def _sample(self, clip: int, epoch: int) -> torch.Tensor:
+        def rng() -> np.random.Generator | None:
+            name = self.data.clip_ids[clip]
+            return sample_rng(self.seed, self.fold, name, epoch) if self.training else None
+
+        if self.held is not None:
+            made = make_frames_on(self.held, clip, self.frames, self.augmentation, rng())
+            if made is not None:
+                return made
+        frames = make_frames(self.data, clip, self.frames, self.augmentation, rng())
+        found = torch.from_numpy(np.ascontiguousarray(frames))
+        return found if self.held is None else found.to(self.held.t.device)
 
     def epoch(self, epoch: int) -> Generator[Batch]:
         """Give the batches of an epoch.

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from evfer.errors import ConfigError
 from evfer.holdout import hold_out
-from evfer.loading import Loader
+from evfer.loading import DeviceSet, Loader
 from evfer.models import Estimator
 from evfer.recipe import TrainParams
 from evfer.training.answers import Answers, answer, answer_steps
@@ -99,6 +99,9 @@ class _Run:
         config, data = task.config, task.data
         self.task, self.params = task, config.train
         self.workers = loader_workers
+        self.accelerator = _accelerator(device, self.params.precision)
+        place = self.accelerator.device
+        self.held = DeviceSet.on(data, place) if place.type == "cuda" else None
         train, self.chooser = task.train, None
         if config.select.on == "inner_validation":
             kept, held = hold_out(
@@ -113,7 +116,6 @@ class _Run:
         elif config.select.on == "best_test_epoch":
             self.chooser = self._loader(task.test)
         self.loader = self._loader(train, training=True)
-        self.accelerator = _accelerator(device, self.params.precision)
         if self.params.channels_last:
             module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
@@ -146,6 +148,7 @@ class _Run:
             task.seed,
             task.fold,
             self.workers,
+            self.held,
         )
 
     def train_epoch(

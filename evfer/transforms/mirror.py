@@ -31,14 +31,21 @@ class RandomMirror:
     def __post_init__(self) -> None:
         check_share("mirror.p", self.p)
 
+    def draw(self, rng: np.random.Generator) -> Literal["left", "right"] | None:
+        """Give the half that stands for both, or None where nothing is to change."""
+        if rng.random() >= self.p:
+            return None
+        return "left" if rng.random() < 0.5 else "right"
+
     def __call__(self, frames: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Give the frames, made symmetric with probability `p`."""
-        if rng.random() >= self.p:
+        side = self.draw(rng)
+        if side is None:
             return frames
         width = frames.shape[-1]
         half = width // 2  # the middle column of an odd width stays
         result = frames.copy()
-        if rng.random() < 0.5:
+        if side == "left":
             result[..., width - half :] = frames[..., :half][..., ::-1]
         else:
             result[..., :half] = frames[..., width - half :][..., ::-1]

@@ -103,6 +103,7 @@ class Published:
 
     def __init__(self, root: Path, paths: list[str]) -> None:
         self.root, self.paths = root, paths
+        self.rng = np.random.default_rng(0)
         self.flip = theirs.RandomFlipLR(SENSOR.tonic, p=0.5)
         self.reverse = theirs.RandomTimeReversal(p=0.2)
         self.drops = [
@@ -122,20 +123,20 @@ class Published:
             table[:, 1], table[:, 2], table[:, 0], table[:, 3].astype(bool)
         )
         events = self.flip(events)
-        if np.random.random() < 0.5:
+        if self.rng.random() < 0.5:
             events = theirs.UniformNoise(SENSOR.tonic, int(0.2 * len(events)))(events)
         events = self.reverse(events)
-        events = self.drops[np.random.randint(4)](events)
+        events = self.drops[int(self.rng.integers(4))](events)
         few = len(events) // 2500 < 6
         made = (self.bins if few else self.count)(events)
         start = (len(made) - 6) // 2
         cells = torch.from_numpy((made[start : start + 6] > 0).astype(np.float32))
-        side = np.sqrt(np.random.uniform(0.08, 1))
+        side = np.sqrt(self.rng.uniform(0.08, 1))
         size = max(1, int(200 * side))
-        top, left = np.random.randint(0, 201 - size, 2)
+        top, left = self.rng.integers(0, 201 - size, 2)
         cut = cells[..., top : top + size, left : left + size]
         cut = torch.nn.functional.interpolate(cut, size=128, mode="nearest")
-        if np.random.random() < 0.5:
+        if self.rng.random() < 0.5:
             cut[..., 64:] = cut[..., :64].flip(-1)
         return cut
 
