@@ -88,7 +88,7 @@ def write(
     elif order != "emitted":
         raise EventsError(f'event order "{order}"', expected='"canonical" or "emitted"')
     table = np.stack([events[name].astype("<u4") for name in _COLUMNS], axis=1)
-    digest = hashlib.sha256(table.tobytes()).hexdigest()
+    digest = hashlib.sha256(table.data).hexdigest()
     times = events["t"]
     described: dict[str, Any] = {
         **attributes,

@@ -20,7 +20,7 @@ from evfer.datasets.base import Clip, Dataset, open_frames
 from evfer.emulator import Seed, create
 from evfer.errors import SourceError, VideoError
 from evfer.events import SensorSize, from_raw
-from evfer.faces import FaceClip, align, cut_out, find_apex, track
+from evfer.faces import FaceClip, FaceCut, align, find_apex, plan_cut, track
 from evfer.faces.apex import LEAST_HEIGHT
 from evfer.files import sha256_file
 from evfer.formats import EventSource
@@ -65,14 +65,13 @@ def convert_clip(
     found = _align_frames(frames, clip, settings)
     aligned, times_s = found.face, found.times_s
     camera = create(settings.emulator, _seed(settings, dataset.name, clip))
-    # pair by pair, since the frames between can be a hundred times those of the clip
+    # crop by crop and pair by pair, so that a clip of any length fits
     pieces = [
         from_raw(camera.run(frames, frame_times))
-        for frames, frame_times in interpolate_pairs(
-            aligned.frames, times_s, settings.interpolation
-        )
+        for frames, frame_times in interpolate_pairs(aligned, times_s, settings.interpolation)
     ]
     events = np.concatenate(pieces)
+    del pieces
     size = settings.faces.size
     fps = _rate(times_s)
     shaping = settings.shaping_of(clip)
@@ -110,14 +109,14 @@ def aligned_clip(
     """
     settings = settings.resolved(dataset.name)
     found = _align_frames(open_frames(dataset, clip, source), clip, settings)
-    return found.face, found.times_s
+    return found.face.collect(), found.times_s
 
 
 @dataclass(frozen=True, eq=False)
 class _Aligned:
     """The part of a clip that is converted: faces, times from 0, and where it lies."""
 
-    face: FaceClip
+    face: FaceCut
     times_s: NDArray[np.float64]
     range: str
     first: int
@@ -146,11 +145,12 @@ def _align_frames(frames: FrameSource, clip: Clip, settings: ConversionConfig) -
     if chosen is not None:
         span.check_frames(chosen, n_source, clip)
         part = span.Part(frames, *chosen)
-        face = align(part, settings.faces, fps=_rate(part.times_s))
+        tracked = track(part, settings.faces)
+        face = plan_cut(tracked, settings.faces, _rate(part.times_s))
         return _Aligned(face, part.times_s, "frames", *chosen, n_source)
     fps = _rate(times_s)
     if settings.clip.range == "full":
-        face = align(frames, settings.faces, fps=fps)
+        face = plan_cut(track(frames, settings.faces), settings.faces, fps)
         return _Aligned(face, times_s, "full", 0, n_source - 1, n_source)
     return _align_to_apex(frames, times_s, fps, settings)
 
@@ -162,9 +162,9 @@ def _align_to_apex(
     found = find_apex(tracked.track.points, fps, settings.faces, missed=tracked.track.missed)
     if found.frame:
         part = span.Part(frames, 0, found.frame)
-        face = cut_out(tracked, settings.faces, _rate(part.times_s), stop=found.frame + 1)
+        face = plan_cut(tracked, settings.faces, _rate(part.times_s), stop=found.frame + 1)
         return _Aligned(face, part.times_s, "to-apex", 0, found.frame, len(times_s), found.frame)
-    face = cut_out(tracked, settings.faces, fps)
+    face = plan_cut(tracked, settings.faces, fps)
     remark = (
         f"No apex was found, so that the whole clip is kept: brows and mouth stay displaced by "
         f"{found.height:.3f} of the eyes' distance at most; {LEAST_HEIGHT} are an expression."

@@ -18,18 +18,20 @@ from evfer.faces.landmark_files import read_landmarks, write_landmarks
 from evfer.faces.landmarks import find_weights
 from evfer.faces.params import AlignParams
 from evfer.faces.report import FaceReport
-from evfer.faces.stage import FaceClip, TrackedFace, align, cut_out, track
+from evfer.faces.stage import FaceClip, FaceCut, TrackedFace, align, cut_out, plan_cut, track
 
 __all__ = [
     "AlignParams",
     "Apex",
     "FaceClip",
+    "FaceCut",
     "FaceReport",
     "TrackedFace",
     "align",
     "cut_out",
     "find_apex",
     "find_weights",
+    "plan_cut",
     "read_landmarks",
     "track",
     "write_landmarks",

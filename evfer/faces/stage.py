@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from evfer.faces.pixels import Frame, Frames, LumaFrames
 from evfer.faces.report import FaceReport, summarise
 from evfer.faces.tracking import Track, bridge, follow
 
-__all__ = ["FaceClip", "TrackedFace", "align", "cut_out", "track"]
+__all__ = ["FaceClip", "FaceCut", "TrackedFace", "align", "cut_out", "plan_cut", "track"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,60 @@ class FaceClip:
     report: FaceReport
 
 
+@dataclass(frozen=True, eq=False)
+class FaceCut:
+    """A face that is cut out of its clip crop by crop, each time it is walked through.
+
+    Args:
+        pictures: the clip.
+        landmarks: see `FaceClip`.
+        transforms: see `FaceClip`.
+        report: how well it went.
+        size: side of the crops, pixels.
+        whole: whether the transforms are those of all pictures, or of the first ones.
+    """
+
+    pictures: LumaFrames
+    landmarks: NDArray[np.float64]
+    transforms: NDArray[np.float64]
+    report: FaceReport
+    size: int
+    whole: bool
+
+    def __len__(self) -> int:
+        return len(self.transforms)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Cut out one crop after the other, each of shape (size, size), uint8 luma.
+
+        Raises:
+            EventsError: at the end, if the clip has more or fewer frames than points.
+        """
+        n_frames = len(self.transforms)
+        # one density of sampling for the whole clip: a change would show as events everywhere
+        samples = oversampling(self.transforms[0])
+        count = 0
+        for grey in self.pictures:
+            if count < n_frames:
+                yield resample(grey, self.transforms[count], self.size, samples)
+            count += 1
+            if count == n_frames and not self.whole:
+                break
+        if count != n_frames:
+            raise EventsError(
+                f"{count} frames and the points of {n_frames}",
+                expected="points for every frame",
+                hint="Check that the points belong to this clip",
+            )
+
+    def collect(self) -> FaceClip:
+        """Cut out all crops and hold them, 40 kB each at a size of 200."""
+        crops = np.empty((len(self), self.size, self.size), np.uint8)
+        for index, crop in enumerate(self):
+            crops[index] = crop
+        return FaceClip(crops, self.landmarks, self.transforms, self.report)
+
+
 def align(
     frames: Frames,
     params: AlignParams | None = None,
@@ -80,8 +135,7 @@ def align(
         MissingExtra: if `landmarks` is None and dlib or its weights are not installed.
     """
     params = params or AlignParams()
-    if not (math.isfinite(fps) and fps > 0):
-        raise ConfigError(f"a frame rate of {fps}", expected="a positive number of frames a second")
+    _check_rate(fps)  # before the long work
     return cut_out(track(frames, params, landmarks=landmarks), params, fps)
 
 
@@ -108,6 +162,27 @@ def cut_out(
     """Cut a followed face out of its clip: the second half of `align`.
 
     Args:
+        face: see `plan_cut`.
+        params: see `plan_cut`.
+        fps: see `plan_cut`.
+        stop: see `plan_cut`.
+
+    Returns:
+        Crops, points and report.
+    """
+    return plan_cut(face, params, fps, stop=stop).collect()
+
+
+def plan_cut(
+    face: TrackedFace,
+    params: AlignParams | None = None,
+    fps: float = 30.0,
+    *,
+    stop: int | None = None,
+) -> FaceCut:
+    """Settle how a followed face is cut out of its clip; nothing is cut out yet.
+
+    Args:
         face: what `track` gave for the clip.
         params: settings; the defaults if None.
         fps: frames per second, which scales the smoothing window.
@@ -116,39 +191,29 @@ def cut_out(
             otherwise, as long as the face was not missing in frame `stop - 1`.
 
     Returns:
-        Crops, points and report.
+        Crops to be walked through, points and report.
     """
+    _check_rate(fps)
     params = params or AlignParams()
     part = face.track if stop is None else face.track.until(stop)
     points = smooth_points(part.points, fps, params)
     transforms = clip_transforms(points, params)
-    crops, outside = _resample(face.pictures, transforms, params, whole=stop is None)
+    outside = _largest_share_outside(face.pictures, transforms, params.size)
     report = summarise(points, transforms, part.missed, part.redetections, outside)
-    return FaceClip(crops, points, transforms, report)
+    return FaceCut(face.pictures, points, transforms, report, params.size, stop is None)
 
 
-def _resample(
-    pictures: LumaFrames, transforms: NDArray[np.float64], params: AlignParams, *, whole: bool
-) -> tuple[Frame, float]:
-    # one density of sampling for the whole clip: a change would show as events everywhere
-    samples = oversampling(transforms[0])
-    crops = np.empty((len(transforms), params.size, params.size), np.uint8)
-    outside, count = 0.0, 0
-    for grey in pictures:
-        if count < len(transforms):
-            crops[count] = resample(grey, transforms[count], params.size, samples)
-            height, width = grey.shape
-            outside = max(outside, share_outside(transforms[count], params.size, width, height))
-        count += 1
-        if count == len(transforms) and not whole:
-            break
-    if count != len(transforms):
-        raise EventsError(
-            f"{count} frames and the points of {len(transforms)}",
-            expected="points for every frame",
-            hint="Check that the points belong to this clip",
-        )
-    return crops, outside
+def _check_rate(fps: float) -> None:
+    if not (math.isfinite(fps) and fps > 0):
+        raise ConfigError(f"a frame rate of {fps}", expected="a positive number of frames a second")
+
+
+def _largest_share_outside(
+    pictures: LumaFrames, transforms: NDArray[np.float64], size: int
+) -> float:
+    # frames of one clip have one size
+    height, width = next(iter(pictures)).shape
+    return max(share_outside(transform, size, width, height) for transform in transforms)
 
 
 def _imported(points: NDArray[np.float64], params: AlignParams) -> Track:
