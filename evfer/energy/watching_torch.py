@@ -225,6 +225,8 @@ class Watch:
             n_features: how many of the input's last axes are no batch.
             work: gives a tally a row of (rows, *features), and of what kind their values are.
         """
+        if site.calls:
+            self._driving.clear()  # the next step of a loop: what is left drove nothing
         rows, values = self.rows(x, n_features), inspect_values(x)
         tallies, each = work(rows.flatten(0, 1), values), rows.shape[1]
         site.calls.append(
