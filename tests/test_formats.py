@@ -185,6 +185,20 @@ def test_evt3_in_blocks_equals_word_by_word(words, cuts):
     assert [(t, x, y, int(p)) for t, x, y, p in found] == slow_evt3(words)
 
 
+@pytest.mark.parametrize("cut", range(len(VECTORS)))
+def test_vectors_go_on_in_the_next_block(cut):
+    decoder = Evt3()
+    made = [decoder.decode(part) for part in np.split(np.array(VECTORS, np.uint16), [cut])]
+    found = [np.concatenate([part[name] for part in made]).tolist() for name in "txyp"]
+    assert [*zip(*found, strict=True)] == SPREAD
+
+
+def test_vectors_without_end_do_not_come_round_again(tmp_path):
+    words = [0x8000, 0x6000, 0x0000, 0x3000, *[0x4000] * 5462, 0x4001]  # column 65544
+    with pytest.raises(RecordingError, match="event 0 has x = 32767"):
+        read(put(tmp_path, "a.raw", evt3_file(words)))
+
+
 @given(
     rows=st.lists(
         st.tuples(
@@ -537,6 +551,13 @@ def test_unsorted_times_are_sorted_and_ties_keep_their_order(tmp_path):
     found = read(put(tmp_path, "a.npy", table(*rows)), ReadParams(sensor="10x10", start="file"))
     assert plain(found.events) == [rows[1], rows[3], rows[0], rows[2]]
     assert found.remarks["unsorted"].startswith("2 events")
+
+
+def test_many_ties_keep_their_order(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [(int(t), k % 300, k // 300, 1) for k, t in enumerate(rng.integers(0, 5, 3000))]
+    found = read(put(tmp_path, "a.npy", table(*rows)), SAID)
+    assert plain(found.events) == sorted(rows, key=lambda row: row[0])
 
 
 def test_units(tmp_path):
