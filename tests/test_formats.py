@@ -568,6 +568,18 @@ def test_units(tmp_path):
         assert read(path, said).events["t"].tolist() == times
 
 
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [((0, 10, 0, 1), "event 0 has x = 10"), ((0, 0, -1, 1), "event 0 has y = -1"),
+     ((0, 70_000, 0, 1), "event 0 has x = 70000"), ((0, 0, 8, 2), "event 0 has y = 8")],
+)  # fmt: skip
+def test_events_beside_the_sensor_are_refused(tmp_path, row, word):
+    path = put(tmp_path, "a.npy", table(row))
+    with pytest.raises(RecordingError) as caught:
+        read(path, ReadParams(sensor="10x8"))
+    assert f"a.npy: {word}; expected 0 to" in str(caught.value)
+
+
 def test_a_crop_moves_the_origin(tmp_path):
     path = put(tmp_path, "a.npy", table((0, 4, 5, 1), (1, 5, 6, 0), (2, 9, 9, 1)))
     found = read(path, ReadParams(sensor="10x10", crop="5,6,4,3"))
