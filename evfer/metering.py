@@ -213,6 +213,11 @@ def _trained(row: tuple[Row, Path], asked: _Asked) -> _Found:
         digest = index.fingerprint_text((e.clip_id, e.events_sha256) for e in now)[1]
         if digest != told:
             remarks.append("The set has been converted anew since these weights were trained.")
+    if found.get("precision", "no") != "no":
+        remarks.append(
+            f"Trained and tested in {found['precision']}, counted in float32: a few spikes on the "
+            "threshold may fall the other way."
+        )
     words = f"trained: run {run.name}, fold {found.get('fold')}, seed {found.get('seed')}"
     return _Found(module, frames, words, found, tuple(remarks))
 

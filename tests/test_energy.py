@@ -294,6 +294,14 @@ class TestSteps:
         expected = [brute(frames[:, t], net.layers[0]) for t in range(4)]
         assert steps(conv, "pairs") == expected
 
+    def test_nodes_that_nobody_resets_do_not_carry_one_clip_into_the_next(self):
+        node = sj_neuron.IFNode(step_mode="s")
+        net = Folded(nn.Identity(), node)
+        # 0.6 stays below the threshold of 1, and two of them do not
+        counts = count(net, torch.full((3, 1, 1, 2, 2), 0.6))
+        assert counts.mean_rate() == 0
+        assert node.v == 0  # as if it had never run
+
     def test_clips_are_independent_and_batches_do_not_matter(self):
         net = awake(create("spiking-fer", 6, 3, seed=0, zero_init_gamma=False))
         frames = spike_frames(3, 3)

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.option(
     "--weights", type=click.Path(path_type=Path), help="One file of trained weights instead."
 )
-@click.option("--fold", type=click.IntRange(0), help="Whose weights and test clips. [default: 0]")
+@click.option(
+    "--fold", type=click.IntRange(0), help="Whose weights and test clips. [default: the first]"
+)
 @click.option("--recipe", help="Bench recipe. [default: the run's, else the set's card's]")
 @click.option("--limit", type=click.IntRange(1), help="Run on so many test clips at most.")
 @click.option(
@@ -99,10 +101,16 @@ def _print(report: EnergyReport) -> None:
     counts, pricing = report.counts, report.full.pricing
     steps = f"{counts.n_steps} step{'' if counts.n_steps == 1 else 's'}"
     frame = f"{counts.frame[2]} x {counts.frame[1]} pixels"
-    where = f"{counts.n_clips} test clips of {report.dataset}, " if report.ran else "no clips, "
-    console.echo(f"{report.model}: {where}{steps} of {frame}; weights {report.weights}")
-    if report.twin:
-        console.echo(f"compared with {report.twin}: weights {report.twin_weights}")
+    if report.ran:
+        clips = f"{counts.n_clips} test clip{'' if counts.n_clips == 1 else 's'}"
+        console.echo(
+            f"{report.model}: {clips} of {report.dataset}, {steps} of {frame}; "
+            f"weights {report.weights}"
+        )
+        if report.twin:
+            console.echo(f"compared with {report.twin}: weights {report.twin_weights}")
+    else:
+        console.echo(f"{report.model}: dense operations of {steps} of {frame}; no clip was run")
     console.echo()
     if report.ran:
         _print_stages(report)
@@ -118,6 +126,7 @@ def _print(report: EnergyReport) -> None:
             f"Dense: {_mega(counts.dense)} M products a clip. Spikes and zeros are unknown until "
             "the network runs; name a --dataset or a --run."
         )
+        console.echo()
     _print_accountings(report)
     for sentence in report.explain():
         console.echo(sentence)
@@ -184,4 +193,7 @@ def _micro(nanojoules: float | None) -> str | None:
 
 
 def _milli(value: object) -> str | None:
-    return f"{value:,.4f}" if isinstance(value, int | float) else None
+    if not isinstance(value, int | float):
+        return None
+    # small networks need their leading digits, large ones their thousands
+    return f"{value:,.4f}" if value >= 0.1 or not value else f"{value:.4g}"
