@@ -302,6 +302,7 @@ def _run(
     for box in range(n_boxes):
         shapes[box] = start
     seen = np.empty((n_boxes, n_pixels), np.int16)
+    found = np.empty((n_trees, n_boxes), np.int32)
     for level in range(n_levels):
         for box in range(n_boxes):
             a, b, c, d = _turn(start, shapes[box])
@@ -318,15 +319,20 @@ def _run(
                 if 0 <= column < width and 0 <= row < height:
                     value = np.int16(grey[row, column])
                 seen[box, pixel] = value
-        for tree in range(n_trees):
-            for box in range(n_boxes):
+        # all leaves first: the processor then fetches the next ones while it adds
+        for box in range(n_boxes):
+            values = seen[box]
+            for tree in range(n_trees):
                 at = 0
                 while at < n_splits:
-                    first = seen[box, pairs[level, tree, at, 0]]
-                    second = seen[box, pairs[level, tree, at, 1]]
-                    right = np.float32(first - second) <= limits[level, tree, at]
-                    at = 2 * at + 1 + right
-                leaf = leaves[level, tree, at - n_splits]
+                    pair = pairs[level, tree, at]
+                    difference = np.float32(values[pair[0]] - values[pair[1]])
+                    at = 2 * at + 1 + (difference <= limits[level, tree, at])
+                found[tree, box] = at - n_splits
+        for tree in range(n_trees):
+            for box in range(n_boxes):
+                leaf = leaves[level, tree, found[tree, box]]
+                shape = shapes[box]
                 for k in range(n_values):
-                    shapes[box, k] += leaf[k]
+                    shape[k] += leaf[k]
     return shapes
