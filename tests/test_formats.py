@@ -546,6 +546,13 @@ def test_negative_times_are_shifted(tmp_path):
     assert plain(read(path, ReadParams(sensor="10x10")).events) == [(0, 1, 2, 1), (520, 3, 4, 0)]
 
 
+def test_negative_times_are_shifted_where_the_file_has_a_zero_too(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["events"] = np.array([(-500, 1, 2, 1), (20, 3, 4, 0)], "<i4")
+    assert plain(read(path, ReadParams(sensor="10x10")).events) == [(0, 1, 2, 1), (520, 3, 4, 0)]
+
+
 def test_unsorted_times_are_sorted_and_ties_keep_their_order(tmp_path):
     rows = [(5, 1, 1, 1), (3, 9, 2, 0), (5, 0, 3, 1), (3, 2, 4, 0)]
     found = read(put(tmp_path, "a.npy", table(*rows)), ReadParams(sensor="10x10", start="file"))
