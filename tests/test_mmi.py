@@ -159,7 +159,7 @@ def test_sources_that_are_refused(tree, fault, message):
 def test_a_folder_of_other_things(tmp_path):
     (tmp_path / "12").mkdir()
     (tmp_path / "12/notes.avi").write_bytes(b"x")
-    with pytest.raises(SourceError, match=r"(?s)no MMI session found; expected SOURCE/.*account"):
+    with pytest.raises(SourceError, match=r"(?s)no MMI session found; expected\s+SOURCE/.*account"):
         MMI().survey(tmp_path)
 
 
