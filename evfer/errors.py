@@ -55,15 +55,16 @@ class EvferError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        parts = [self.found.rstrip(".")]
+        message = self.found.rstrip(".")
+        gap = " "
         if self.expected:
             # a layout of several lines stands by itself
             gap = "\n" if "\n" in self.expected else " "
-            parts.append(f"expected{gap}" + self.expected.rstrip(". \n"))
-        message = "; ".join(parts) + "."
+            message += f"; expected{gap}" + self.expected.rstrip(". \n")
+        message += "." if gap == " " else ""
         if not self.hint:
             return message
-        return f"{message} {self.hint}" + ("" if self.hint[-1] in ".?!" else ".")
+        return f"{message}{gap}{self.hint}" + ("" if self.hint[-1] in ".?!" else ".")
 
     def __reduce__(self) -> tuple[object, ...]:
         # exceptions cross process borders by pickle, which drops keyword arguments
