@@ -181,7 +181,7 @@ def _list_anyway(folder: Path) -> Listing:
 
 
 def the_one(found: Collection[Path], given: Path, what: str, hint: str) -> Path:
-    """Take the only one of several folders, or stop and name them all.
+    """Take the only one of several folders, or stop and name them.
 
     Args:
         found: one folder or more.
@@ -193,7 +193,7 @@ def the_one(found: Collection[Path], given: Path, what: str, hint: str) -> Path:
         SourceError: if there are several.
     """
     if len(found) > 1:
-        listed = ", ".join(sorted(locate(path, given) for path in found))
+        listed = name_some(sorted(locate(path, given) for path in found))
         raise SourceError(f"{given}: {len(found)} {what}: {listed}", expected="one", hint=hint)
     return next(iter(found))
 
