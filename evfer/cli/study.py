@@ -168,7 +168,7 @@ class _StudyProgress:
         self._started = False
         self._kept = 0
 
-    def __call__(self, event: BenchEvent, seconds_left: float | None) -> None:
+    def __call__(self, event: BenchEvent) -> None:
         """Take one piece of news."""
         if event.kind == "kept":
             self._kept = event.done
@@ -180,7 +180,7 @@ class _StudyProgress:
             self._progress.start("study", self._total, "fold", done=self._kept)
         name = f"{event.model} on {event.dataset}, {event.recipe}"
         place = f"fold {event.fold + 1} of {event.n_folds}, seed {event.seed}"
-        note = "" if seconds_left is None else f"about {_spell(seconds_left)} left in all; "
+        note = ""
         if event.row is not None:
             self._progress.say(
                 f"{name}, {place}: accuracy {event.row['accuracy']:.3f}  "
@@ -189,12 +189,12 @@ class _StudyProgress:
             )
         elif event.train is not None:
             news = event.train
-            note += f"{name}, {place}, epoch {news.epoch}/{news.epochs}, loss {news.loss:.3f}"
+            note = f"{name}, {place}, epoch {news.epoch}/{news.epochs}, loss {news.loss:.3f}"
         self._progress.step(event.done, event.total, note)
 
 
 def _print_summary(summary: Summary) -> None:
-    from evfer.study import describe_choice, describe_fit
+    from evfer.study import describe_choice, describe_fit, spell_probability
 
     for outcome in summary.outcomes:
         about = f"{outcome.model} on {outcome.dataset}, {summary.measure}"
@@ -219,11 +219,14 @@ def _print_summary(summary: Summary) -> None:
                 console.print_table(
                     ("augmentation", "effect", "std error", "low", "high", "p"),
                     [
-                        (e.name, e.estimate, e.std_error, e.low, e.high, e.p_value)
+                        (
+                            e.name, e.estimate, e.std_error, e.low, e.high,
+                            spell_probability(e.p_value),
+                        )
                         for e in fit.effects
                     ],
                     f"{about}: {title}",
-                )
+                )  # fmt: skip
             else:
                 console.echo(f"{about}: no {title}", "bold")
             for sentence in describe_fit(fit):

@@ -20,6 +20,7 @@ from evfer.study.results import (
     Summary,
     describe_choice,
     describe_fit,
+    spell_probability,
     summarise,
     write_summary,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "load_study",
     "parse_duration",
     "run_study",
+    "spell_probability",
     "summarise",
     "write_summary",
 ]

@@ -155,36 +155,69 @@ def fit_mixed(observations: Sequence[Observation], factors: Sequence[str]) -> Fi
         return give_up("All results are of one split, so its effect cannot be told from the rest.")
     if n_splits == n:
         return give_up("Every result is of another split, so nothing is shared by a split.")
-    from statsmodels.regression.mixed_linear_model import MixedLM
-
-    with warnings.catch_warnings():
-        # its warnings are about the edge of zero variance, which is looked at below
-        warnings.simplefilter("ignore")
-        try:
-            found = MixedLM(design.y, design.x, groups=design.splits).fit(reml=True)
-        except (np.linalg.LinAlgError, ValueError) as error:
-            return give_up(f"The mixed model cannot be fitted to these rows ({error}).")
-        k = design.x.shape[1]
-        split_variance, scale = float(np.asarray(found.cov_re)[0, 0]), float(found.scale)
-        bounds, p_values = np.asarray(found.conf_int(1 - _LEVEL))[:k], found.pvalues[:k]
-    if not np.isfinite(found.bse_fe).all() or not np.isfinite(bounds).all():
-        return give_up("The mixed model gives no standard errors for these rows.")
     notes = list(design.notes)
-    if not found.converged:
-        notes.append("The mixed model's fit did not settle; its figures are rough.")
-    if split_variance < 1e-4 * scale:
-        notes.append(
-            "Splits differ no more than chance has it, so the mixed model says what OLS says."
-        )
     if n_splits < 5:
         notes.append(f"Only {n_splits} splits: the mixed model's intervals are rough.")
+    if _splits_alike(design):
+        notes.append("Splits differ no more than chance has it, so that this is OLS.")
+        return _mixed_without_splits(design, n_splits, notes)
+    from statsmodels.regression.mixed_linear_model import MixedLM
+
+    k, unit = design.x.shape[1], float(design.y.std())
+    with warnings.catch_warnings():
+        # what they say is in what is looked at below
+        warnings.simplefilter("ignore")
+        try:
+            model = MixedLM(design.y / unit, design.x, groups=design.splits)
+            # a line search, since only one ratio of variances is sought; searches along the
+            # gradient step over a small one and end where matrices are singular
+            found = model.fit(reml=True, method="powell")
+            errors, p_values = np.asarray(found.bse_fe), np.asarray(found.pvalues)[:k]
+            bounds = np.asarray(found.conf_int(1 - _LEVEL))[:k]
+        except (np.linalg.LinAlgError, ValueError) as error:
+            return give_up(f"The mixed model cannot be fitted to these rows ({error}).")
+    if not np.isfinite(errors).all() or not np.isfinite(bounds).all():
+        return give_up("The mixed model gives no standard errors for these rows.")
+    if not found.converged:
+        notes.append("The mixed model's fit did not settle; its figures are rough.")
     return Fit(
         "mixed",
         n,
         n_splits,
-        _effects(design.names, found.fe_params, found.bse_fe, bounds, p_values),
-        split_std=float(np.sqrt(max(split_variance, 0.0))),
-        residual_std=float(np.sqrt(scale)),
+        _effects(design.names, found.fe_params * unit, errors * unit, bounds * unit, p_values),
+        split_std=unit * float(np.sqrt(np.asarray(found.cov_re)[0, 0])),
+        residual_std=unit * float(np.sqrt(found.scale)),
+        notes=tuple(notes),
+    )
+
+
+def _splits_alike(design: _Design) -> bool:
+    """Say whether the likelihood falls from a split variance of zero on.
+
+    There its search would end at the edge of what is possible, where its matrices are singular.
+    With residuals r and hat matrix H of OLS and indicators Z of the splits, the restricted
+    likelihood's slope at zero has the sign of |Z'r|^2 / s^2 - tr Z'(I - H)Z.
+    """
+    x, y = design.x, design.y
+    q, _ = np.linalg.qr(x)
+    residue = y - q @ (q.T @ y)
+    scale = float(residue @ residue) / (len(y) - x.shape[1])
+    z = (design.splits[:, None] == np.unique(design.splits)).astype(np.float64)
+    between = float(((z.T @ residue) ** 2).sum())
+    return between / scale <= len(y) - float(((q.T @ z) ** 2).sum())
+
+
+def _mixed_without_splits(design: _Design, n_splits: int, notes: Sequence[str]) -> Fit:
+    import statsmodels.api as sm
+
+    found = sm.OLS(design.y, design.x).fit(use_t=False)
+    return Fit(
+        "mixed",
+        len(design.y),
+        n_splits,
+        _effects(design.names, found.params, found.bse, found.conf_int(1 - _LEVEL), found.pvalues),
+        split_std=0.0,
+        residual_std=float(np.sqrt(found.scale)),
         notes=tuple(notes),
     )
 

@@ -24,6 +24,7 @@ __all__ = [
     "Summary",
     "describe_choice",
     "describe_fit",
+    "spell_probability",
     "summarise",
     "write_summary",
 ]
@@ -270,9 +271,20 @@ def _effects_table(fit: Fit, measure: str) -> list[str]:
     lines += ["| --- | --: | --: | --: |"]
     for effect in fit.effects:
         values = (100 * value for value in (effect.estimate, effect.low, effect.high))
+        p_value = spell_probability(effect.p_value)
         estimate, low, high = (f"{value:+.1f}".replace("-", "\N{MINUS SIGN}") for value in values)
-        lines.append(f"| {effect.name} | {estimate} | {low} to {high} | {effect.p_value:.3g} |")
+        lines.append(f"| {effect.name} | {estimate} | {low} to {high} | {p_value} |")
     return [*lines, ""]
+
+
+def spell_probability(p_value: float) -> str:
+    """Write a p-value with two digits that count; tiny ones as a bound.
+
+    Example:
+        >>> spell_probability(0.0321), spell_probability(1e-9)
+        ('0.032', '<0.0001')
+    """
+    return "<0.0001" if p_value < 1e-4 else f"{p_value:#.2g}"
 
 
 def describe_fit(fit: Fit) -> list[str]:

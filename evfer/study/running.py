@@ -19,6 +19,7 @@ __all__ = ["Pace", "State", "examine", "parse_duration", "run_study"]
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LATEST = 5
+_NEARLY_DONE_S = 30.0
 
 
 def parse_duration(text: str) -> float:
@@ -98,7 +99,7 @@ def run_study(
     workers: int = 1,
     resume: bool = True,
     command: str = "",
-    progress: Callable[[BenchEvent, float | None], None] | None = None,
+    progress: Callable[[BenchEvent], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> State:
     """Run the folds of a study that have no row yet.
@@ -106,12 +107,12 @@ def run_study(
     Args:
         grid: the study.
         budget_s: time to spend. A fold is not begun if folds like it take longer than what is
-            left, and one that is still running then is left at its next epoch, to go on from its
-            checkpoint another time.
+            left, and one that is still running then is left at the end of an epoch, to go on from
+            its checkpoint another time, unless it needs no more than half a minute.
         workers: folds at a time, each in a process of its own.
         resume: keep rows and checkpoints that are there.
         command: what the user typed, for `run.toml`.
-        progress: called with each piece of news, and an estimate of the seconds left.
+        progress: called with each piece of news.
         clock: gives the seconds.
 
     Returns:
@@ -123,7 +124,6 @@ def run_study(
     deadline = None if budget_s is None else clock() + budget_s
     pace, left = Pace(), {job.key: job for job in grid.jobs}
     stopped = False
-    seconds_left: float | None = None
 
     def admit(jobs: Sequence[FoldJob]) -> Iterator[FoldJob]:
         nonlocal stopped
@@ -134,16 +134,15 @@ def run_study(
             yield job
 
     def tell(event: BenchEvent) -> None:
-        nonlocal seconds_left
         if event.row is not None:
             pace.learn(event.row)
             left.pop(row_key(event.row), None)
-            seconds_left = pace.expect_all([*left.values()], workers)
         if progress:
-            progress(event, seconds_left)
+            progress(event)
         news = event.train
         over = deadline is not None and clock() > deadline
-        if over and news and news.kind == "epoch" and news.epoch < news.epochs:
+        # what was done since the last checkpoint would be lost
+        if over and news and news.kind == "epoch" and news.seconds_left > _NEARLY_DONE_S:
             raise _TimeIsUpError
 
     try:

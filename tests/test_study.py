@@ -1,0 +1,394 @@
+"""Studies: a balanced grid, folds that are kept, a budget that is held, files that say it all."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_bench import lines, timeless, write_set
+
+from evfer import metrics, study, transforms
+from evfer.cli import main
+from evfer.errors import ConfigError, SourceError, UnknownNameError
+from evfer.study.recipe import StudyParams
+
+RECIPE = """
+name = "tiny-study"
+[study]
+models = ["logistic"]
+augmentations = ["none", "hflip", "noise", "hflip+noise"]
+recipe = "{bench}"
+[frames]
+n_steps = 3
+size = 16
+"""
+# so weak that scores differ
+WEAK = "[models.logistic.model]\ncells = 2\nper_step = false\n"
+BENCH = 'name = "tiny"\n[train]\nepochs = 1\nbatch_size = 8\n[select]\non = "last"\n'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Folder with a converted set and the recipe of a study."""
+    folder = tmp_path_factory.mktemp("place")
+    write_set(folder / "data", n_folds=3)
+    (folder / "bench.toml").write_text(BENCH + WEAK)
+    (folder / "study.toml").write_text(RECIPE.format(bench=folder / "bench.toml"))
+    return folder
+
+
+def grid_of(place, out, **changes):
+    found = study.load_study(str(place / "study.toml"), {"study": changes})
+    return study.lay_out(found, place / "data", out)
+
+
+@pytest.fixture(scope="module")
+def whole(place, tmp_path_factory):
+    grid = grid_of(place, tmp_path_factory.mktemp("results") / "whole", seeds=[0, 1])
+    state = study.run_study(grid)
+    return grid, state
+
+
+def test_the_shipped_study_is_the_published_grid():
+    found = study.load_study("eda-study")
+    sets = found.study.sets()
+    assert {name for name in sets} == set(transforms.common_subsets())
+    assert found.study.models == ("spiking-fer", "resnet18")
+    assert found.citations
+    assert found.about
+
+
+def test_any_beginning_of_the_32_subsets_is_near_balanced():
+    sets = list(StudyParams().sets().values())
+    on = np.array(
+        [[any(t["name"] == n for t in s) for n in transforms.COMMON] for s in sets], float
+    )
+    assert len(np.unique(on, axis=0)) == 32
+    for n in range(4, 33, 4):
+        np.testing.assert_array_equal(on[:n].sum(axis=0), n / 2)
+    for n in range(10, 33):
+        assert np.linalg.matrix_rank(np.column_stack([np.ones(n), on[:n]])) == 6
+    half = np.column_stack([np.ones(16), on[:16]])
+    np.testing.assert_array_equal((2 * half[:, 1:] - 1).T @ (2 * half[:, 1:] - 1), 16 * np.eye(5))
+
+
+def test_cells_stay_together(place, tmp_path):
+    grid = grid_of(place, tmp_path, models=["logistic", "majority"], seeds=[0, 1])
+    assert len(grid.jobs) == len(grid.places) == 4 * 3 * 2 * 2
+    assert len({job.key for job in grid.jobs}) == len(grid.jobs)
+    counts = {}
+    for done, where in enumerate(grid.places, 1):
+        cell = (where.model, where.augmentation)
+        counts[cell] = counts.get(cell, 0) + 1
+        if done >= 8:
+            assert max(counts.values()) - min(counts.values()) <= 1
+    assert grid.factors == ("hflip", "noise")
+    for job, where in zip(grid.jobs, grid.places, strict=True):
+        assert (job.seed, job.fold, job.model) == (where.seed, where.fold, where.model)
+        assert {table["name"] for table in job.config.augment} == where.factors
+        assert (job.config.frames.n_steps, job.config.frames.size) == (3, 16)
+        assert where.augmentation in job.config.name
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_fold_gets_its_row(whole):
+    grid, state = whole
+    rows = lines(grid.out)
+    assert (state.done, state.total, state.out_of_time) == (24, 24, False)
+    assert len(rows) == 24
+    assert [grid.rows()[i] for i in range(24)] == rows
+    assert len({row["recipe_sha256"] for row in rows}) == 4
+    for i, row in enumerate(rows):
+        assert (row["fold"], row["seed"]) == (grid.places[i].fold, grid.places[i].seed)
+    # weights of so many folds would fill disks
+    assert not list(grid.out.glob("**/*.pt"))
+
+
+def test_a_study_that_was_killed_goes_on(place, whole, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(event):
+        if event.row is not None and event.done == 9:
+            raise Killed
+
+    grid = grid_of(place, tmp_path / "tiny", seeds=[0, 1])
+    with pytest.raises(Killed):
+        study.run_study(grid, progress=kill)
+    before = lines(grid.out)
+    assert len(before) == 9
+    assert study.examine(grid).done == 9
+    events = []
+    state = study.run_study(grid, progress=events.append)
+    assert state.done == 24
+    assert [e.kind for e in events if e.kind != "train"] == ["kept"] * 9 + ["row"] * 15
+    assert lines(grid.out)[:9] == before
+    ours, theirs = (sorted(map(str, map(timeless, lines(g.out)))) for g in (grid, whole[0]))
+    assert ours == theirs
+    # anew on demand
+    study.run_study(grid, resume=False)
+    assert len(lines(grid.out)) == 24
+
+
+@pytest.mark.slow
+def test_workers_change_nothing(place, whole, tmp_path):
+    grid = grid_of(place, tmp_path / "tiny", seeds=[0, 1])
+    assert study.run_study(grid, workers=2).done == 24
+    ours, theirs = (sorted(map(str, map(timeless, lines(g.out)))) for g in (grid, whole[0]))
+    assert ours == theirs
+
+
+class Clock:
+    """Time that passes by rows alone: each fold takes ten seconds."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def tell(self, event):
+        self.now += 10.0 * (event.kind == "row")
+
+
+def test_no_fold_is_begun_that_would_not_fit(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(study.Pace, "expect", lambda self, job: 10.0 if self._seconds else None)
+    grid, clock = grid_of(place, tmp_path / "tiny"), Clock()
+    state = study.run_study(grid, budget_s=45.0, clock=clock, progress=clock.tell)
+    # at 40 seconds the fifth would end at 50
+    assert (state.done, state.total, state.out_of_time) == (4, 12, True)
+    assert state.seconds_left == 80.0
+    assert len(lines(grid.out)) == 4
+    state = study.run_study(grid, budget_s=0.0)
+    assert (state.done, state.out_of_time) == (4, True)
+    state = study.run_study(grid, budget_s=1000.0, clock=clock, progress=clock.tell)
+    assert (state.done, state.out_of_time, state.seconds_left) == (12, False, 0)
+
+
+def test_a_long_fold_is_left_and_goes_on(place, tmp_path, monkeypatch):
+    from evfer.study import running
+
+    monkeypatch.setattr(running, "_NEARLY_DONE_S", 0.0)
+    found = {"models": ["learning:small_net"], "augmentations": ["none", "hflip"]}
+    config = study.load_study(str(place / "study.toml"), {"study": found, "train": {"epochs": 4}})
+    grid = study.lay_out(config, place / "data", tmp_path / "tiny")
+    now, epochs = [0.0], []
+
+    def tell(event):
+        if event.train and event.train.kind == "epoch":
+            epochs.append(event.train.epoch)
+            now[0] += 10.0
+
+    state = study.run_study(grid, budget_s=15.0, clock=lambda: now[0], progress=tell)
+    assert (state.done, state.out_of_time) == (0, True)
+    assert epochs == [1, 2]
+    assert not lines(grid.out) if (grid.out / "rows.jsonl").exists() else True
+    state = study.run_study(grid, budget_s=35.0, clock=lambda: now[0], progress=tell)
+    assert state.done >= 0
+    assert study.run_study(grid).done == 6
+
+
+def test_paces_are_learnt_here_alone():
+    from evfer import provenance
+
+    class Job:
+        class folder:
+            name = "TinyDVS"
+
+        model = "m"
+
+    row = {"set": "TinyDVS", "model": "m", "train_seconds": 3.0, "test_seconds": 1.0}
+    pace = study.Pace()
+    pace.learn(row | {"machine": {"system": "Elsewhere"}})
+    assert pace.expect(Job) is None
+    assert pace.expect_all([Job, Job]) is None
+    for seconds in (1.0, 100.0, 3.0, 3.0, 3.0, 5.0):
+        here = provenance.machine() | {"threads": 1}
+        pace.learn(row | {"machine": here, "train_seconds": seconds})
+    assert pace.expect(Job) == 4.0
+    assert pace.expect_all([Job] * 3, workers=2) == 6.0
+
+
+def test_the_summary_says_what_the_rows_say(whole, tmp_path):
+    grid, _ = whole
+    summary = study.summarise(grid)
+    (outcome,) = summary.outcomes
+    rows = lines(grid.out)
+    assert (outcome.dataset, outcome.model) == ("tiny", "logistic")
+    assert (summary.done, summary.total, summary.measure) == (24, 24, "accuracy")
+    of = {cell.augmentation: cell for cell in outcome.cells}
+    assert [c.mean for c in outcome.cells] == sorted((c.mean for c in outcome.cells), reverse=True)
+    for name, cell in of.items():
+        scores = [
+            r["accuracy"] for r, p in zip(rows, grid.places, strict=True) if p.augmentation == name
+        ]
+        assert (cell.n, cell.total) == (6, 6)
+        assert cell.mean == pytest.approx(metrics.spread(scores).mean)
+        assert cell.std == pytest.approx(metrics.spread(scores).std)
+    x = np.array([[1.0, "hflip" in p.factors, "noise" in p.factors] for p in grid.places])
+    wanted = np.linalg.lstsq(x, np.array([r["accuracy"] for r in rows]), rcond=None)[0]
+    np.testing.assert_allclose([e.estimate for e in outcome.ols.effects], wanted, atol=1e-12)
+    assert (outcome.mixed.n, outcome.mixed.n_splits) == (24, 3)
+    assert outcome.highest == outcome.cells[0]
+    assert outcome.chosen is None  # nobody was held out
+    said = " ".join(study.describe_choice(outcome, "accuracy"))
+    assert "OPTIMISTIC" in said
+    assert "No set was chosen without the test clips" in said
+    written = study.write_summary(summary, tmp_path)
+    assert {path.name for path in written} == {"study.json", "study.md", "effects.csv", "cells.csv"}
+    stored = json.loads((tmp_path / "study.json").read_text())
+    assert stored["outcomes"][0]["ols"]["effects"][1]["name"] == "hflip"
+    effects = list(csv.DictReader((tmp_path / "effects.csv").read_text().splitlines()))
+    assert float(effects[0]["estimate"]) == outcome.ols.effects[0].estimate
+    assert len(list(csv.DictReader((tmp_path / "cells.csv").read_text().splitlines()))) == 4
+    text = (tmp_path / "study.md").read_text()
+    assert "24 of 24 folds" in text
+    assert "| hflip |" in text
+
+
+def test_a_summary_of_little_claims_little(place, tmp_path):
+    grid = grid_of(place, tmp_path / "tiny")
+    empty = study.summarise(grid)
+    assert empty.done == 0
+    assert empty.outcomes[0].cells[0].mean is None
+    assert "Too few" in empty.outcomes[0].ols.problem
+    study.write_summary(empty, tmp_path / "empty")
+    study.run_study(grid, budget_s=1.0, clock=lambda: len(grid.rows()) / 5)
+    (outcome,) = study.summarise(grid).outcomes
+    assert sorted(cell.n for cell in outcome.cells) == [1, 1, 1, 2]
+    assert (outcome.chosen, outcome.highest) == (None, None)
+    assert "none is named the best" in study.describe_choice(outcome, "accuracy")[0]
+
+
+def test_validation_chooses_without_the_test(place, tmp_path):
+    changes = {"models": ["learning:small_net"], "augmentations": ["none", "noise"]}
+    tables = {"study": changes, "train": {"epochs": 2}, "select": {"on": "inner_validation"}}
+    config = study.load_study(str(place / "study.toml"), tables)
+    grid = study.lay_out(config, place / "data", tmp_path / "tiny")
+    study.run_study(grid)
+    (outcome,) = study.summarise(grid).outcomes
+    for cell in outcome.cells:
+        known = [
+            row["curve"][row["selected_epoch"] - 1]["validation_accuracy"]
+            for row, where in zip(lines(grid.out), grid.places, strict=True)
+            if where.augmentation == cell.augmentation
+        ]
+        assert cell.validation == pytest.approx(np.mean(known))
+    assert outcome.chosen == max(outcome.cells, key=lambda cell: cell.validation)
+    assert "Chosen on inner validation" in " ".join(study.describe_choice(outcome, "accuracy"))
+
+
+def test_readings_of_one_augmentation_are_told_apart(place, tmp_path):
+    sets = ["polflip", "polflip_paper+hflip", "none"]
+    grid = grid_of(place, tmp_path, augmentations=sets)
+    assert grid.factors == ("hflip", "polflip", "polflip(scope=clip,p=0.5)")
+    assert grid_of(place, tmp_path, augmentations=["polflip_paper", "none"]).factors == ("polflip",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"augmentations": ["hflop"]}, UnknownNameError, "hflip"),
+        ({"augmentations": ["none", "common()"]}, ConfigError, "are the same"),
+        ({"augmentations": ["common", "best_common"]}, ConfigError, "are the same"),
+        ({"augmentations": []}, ConfigError, "augmentations is empty"),
+        ({"models": []}, ConfigError, "models is empty"),
+        ({"models": ["logistic", "logistic"]}, ConfigError, "names one twice"),
+        ({"models": ["logistix"]}, UnknownNameError, "logistic"),
+        ({"seeds": [-1]}, ConfigError, "negative seed"),
+        ({"measure": "auc"}, UnknownNameError, "accuracy"),
+        ({"augmentation": ["none"]}, UnknownNameError, r"study\.augmentations"),
+        ({"datasets": ["ck+"]}, SourceError, "ck"),
+        ({"protocol": "strickt"}, UnknownNameError, "strict"),
+    ],
+)
+def test_what_cannot_be_studied_is_named(place, tmp_path, changes, error, words):
+    with pytest.raises(error, match=words):
+        grid_of(place, tmp_path, **changes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_recipes_are_no_studies(tmp_path):
+    with pytest.raises(ConfigError, match=r"has no \[study\]"):
+        study.load_study("spiking-fer")
+    with pytest.raises(SourceError, match="no converted set"):
+        study.lay_out(study.load_study("eda-study"), tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("2h", 7200), ("1h30m", 5400), ("0s", 0), ("1.5 H", 5400), ("1d", 86400)]
+)
+def test_durations(text, seconds):
+    assert study.parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "-2h", "2 weeks", "1h30"])
+def test_what_is_no_duration_is_named(text):
+    with pytest.raises(ConfigError, match="such as 2h"):
+        study.parse_duration(text)
+
+
+def test_the_command_runs_sums_up_and_goes_on(place, tmp_path, capsys):
+    arguments = [
+        *("study", str(place / "study.toml"), "--data", str(place / "data")),
+        *("--out", str(tmp_path), "--eda", "none", "--eda", "hflip", "--seed", "3"),
+    ]
+    assert main([*arguments, "--dry-run"]) == 0
+    said = capsys.readouterr()
+    assert "0 of 6 folds have a result; 6 are left" in said.out
+    assert "2 sets of augmentations" in said.err
+    assert not (tmp_path / "tiny-study").exists()
+    assert main([*arguments, "--time", "0s"]) == 0
+    assert "Nothing to sum up yet" in capsys.readouterr().err
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert "ordinary least squares" in said.out
+    assert "All 6 folds have a result" in said.out
+    rows = lines(tmp_path / "tiny-study")
+    assert {row["seed"] for row in rows} == {3}
+    assert main([*arguments, "--time", "0s"]) == 0
+    assert lines(tmp_path / "tiny-study") == rows
+    assert main([*arguments, "--time", "soon"]) == 2
+    assert main(["study", "spiking-fer", "--data", str(place / "data")]) == 2
+
+
+@pytest.mark.slow
+def test_the_process_may_be_killed_at_any_time(place, whole, tmp_path):
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
+    arguments = [sys.executable, "-m", "evfer", "study", str(place / "study.toml")]
+    arguments += [
+        "--data",
+        str(place / "data"),
+        "--out",
+        str(tmp_path),
+        "--set",
+        "study.seeds=[0,1]",
+    ]
+    rows = tmp_path / "tiny-study" / "rows.jsonl"
+    for least in (3, 10):
+        child = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while not rows.exists() or len(rows.read_text().splitlines()) < least:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    subprocess.run(arguments, env=environment, check=True, stdout=subprocess.DEVNULL)
+    ours, theirs = (sorted(map(str, map(timeless, lines(f)))) for f in (rows.parent, whole[0].out))
+    assert ours == theirs
