@@ -183,6 +183,48 @@ class TestByHand:
             (cost,) = (line.total for line in bill.layers if line.name == norm.name)
             assert (cost.macs, cost.acs) == ((0, 32) if folds else (32, 0))
 
+    @pytest.mark.parametrize("decode", ["last_mem", None])
+    def test_a_node_that_gives_its_potential_fires_nothing(self, decode):
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.linear = sj_layer.Linear(4, 3, step_mode="m")
+                self.node = sj_neuron.NonSpikingIFNode(decode)
+
+            def forward(self, frames):
+                out = self.node(self.linear(frames.transpose(0, 1).flatten(2)))
+                return out[-1] if decode is None else out
+
+        net = Net()
+        nn.init.ones_(net.linear.weight)  # whole potentials are no spikes either
+        nn.init.zeros_(net.linear.bias)
+        counts = count(net, torch.ones(2, 5, 1, 2, 2))
+        node = counts.by_name["node"]
+        assert (node.neuron, node.total.spikes, counts.spiking) == ("integrator", 0, ())
+        # three neurons a clip, each of which adds to its potential at all five steps
+        assert steps(node, "outputs") == [2 * 3] * 5
+        assert counts.mean_rate() is None
+        assert price(counts).total.acs == 5 * (12 + 3 + 3)  # pairs, biases, potentials
+
+    def test_products_with_a_spike_are_gates(self):
+        class Net(nn.Module):
+            def forward(self, frames):
+                spikes, x = frames[:, 0], frames[:, 0] * 0.7 + torch.eye(2)
+                return (self.gate(spikes, x) + self.scale(x, x)).flatten(1)
+
+            def gate(self, spikes, x):
+                return spikes * x
+
+            def scale(self, x, y):
+                return torch.multiply(x, y)
+
+        frames = torch.zeros(2, 1, 1, 2, 2)
+        frames[:, 0, 0, 0, 1] = 1
+        by_name = count(Net(), frames).by_name
+        # x holds two ones and one 0.7 a clip; it is gated by the spike, and squared
+        assert by_name["mul()"].total.products == 0
+        assert by_name["multiply()"].total.products == 2 * 3
+
     def test_pools_and_sums(self):
         class Net(nn.Module):
             def __init__(self):

@@ -119,7 +119,8 @@ def _take_linear(
 
 def _neurons(watch: Watch, name: str, part: Any, x: Tensor, output: Tensor) -> None:
     # a node that gives anything but whole numbers has no spikes; it gives its potential
-    fires = inspect_values(output) != "real"
+    silent = any("NonSpiking" in base.__name__ for base in _kinds(part))
+    fires = not silent and inspect_values(output) != "real"
     kind: Literal["if", "lif"] = "lif"
     if isinstance(part, SpikingNode | SpikingJellyNode):
         kind = part.neuron.kind
@@ -132,13 +133,14 @@ def _neurons(watch: Watch, name: str, part: Any, x: Tensor, output: Tensor) -> N
         site.neuron = "integrator"
 
     def fire(given: Tensor, got: Tensor) -> list[Tally]:
-        n_in, n = given.shape[1], got.shape[1]
+        n = given.shape[1]  # a neuron an input
         if not fires:
-            return [Tally(inputs=n_in, outputs=n)] * len(got)
+            return [Tally(inputs=n, outputs=n)] * len(given)
         spikes = got.count_nonzero(1).tolist()
-        return [Tally(inputs=n_in, outputs=n, spikes=s, comparisons=n) for s in spikes]
+        return [Tally(inputs=n, outputs=n, spikes=s, comparisons=n) for s in spikes]
 
-    watch.steps(site, x, output, fire)
+    # what a node without spikes gives may be its last potential alone
+    watch.steps(site, x, output if fires else x, fire)
     watch.reach_neurons(name)
 
 

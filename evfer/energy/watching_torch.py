@@ -147,9 +147,9 @@ class Watch:
                 return
             try:
                 if self.inside == 1 and rule is not None:
-                    given = [*args, *kwargs.values()]
-                    if given and isinstance(given[0], Tensor) and isinstance(output, Tensor):
-                        rule(self, name, part, given[0], output)
+                    given, got = [*args, *kwargs.values()], _one_tensor(output)
+                    if given and isinstance(given[0], Tensor) and got is not None:
+                        rule(self, name, part, given[0], got)
                         self._seen.add(name)
                     else:
                         self.give_up(f"{name}, a {type(part).__name__}")
@@ -265,6 +265,15 @@ class Watch:
         width = head.classes.in_features * features[0, ..., 0].numel()
         site = self.site(f"{name}.potential", "neuron", neuron="integrator", about=f"{width}")
         site.calls.append([Tally(inputs=width, outputs=width) for _ in features])
+
+
+def _one_tensor(output: Any) -> Tensor | None:
+    """Give a module's result as one tensor; some give a list of their steps."""
+    if isinstance(output, Tensor):
+        return output
+    steps = output if isinstance(output, list) else []
+    alike = all(isinstance(step, Tensor) and step.shape == steps[0].shape for step in steps)
+    return torch.stack(steps) if steps and alike else None
 
 
 class _Functions(TorchFunctionMode):
