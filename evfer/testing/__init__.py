@@ -3,6 +3,7 @@
     from evfer.testing import check_dataset, make_tree
     source = make_tree("ck+", folder, variant="nested-zips")   # rendered faces, real file names
     check_dataset(MyReader(), source)
+    check_model("my_module:build")
 
 Nothing in evfer imports this package. It needs no test tool.
 """
@@ -10,6 +11,7 @@ Nothing in evfer imports this package. It needs no test tool.
 from __future__ import annotations
 
 from evfer.testing.contract import check_dataset
+from evfer.testing.models import check_model
 from evfer.testing.trees import faults, make_tree, tree_names, variants
 
-__all__ = ["check_dataset", "faults", "make_tree", "tree_names", "variants"]
+__all__ = ["check_dataset", "check_model", "faults", "make_tree", "tree_names", "variants"]
