@@ -13,7 +13,7 @@ import math
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from evfer.errors import ConfigError, UnknownNameError
 __all__ = [
     "build",
     "canonical_json",
+    "differences",
     "digest",
     "find_shipped",
     "list_shipped",
@@ -240,6 +241,29 @@ def digest(value: Any) -> str:
     """Give the SHA-256 of a dataclass's or plain value's canonical JSON, as hexadecimal."""
     plain = to_dict(value) if dataclasses.is_dataclass(value) else value
     return hashlib.sha256(canonical_json(plain).encode()).hexdigest()
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Name the settings in which two nested mappings differ.
+
+    Returns:
+        (dotted key, value before, value now), sorted by key; None where there is no such key.
+
+    Example:
+        >>> differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": 2}, "d": True})
+        [('a.b', 1, 3), ('d', None, True)]
+    """
+    old, new = dict(_flatten(_plain(before))), dict(_flatten(_plain(now)))
+    keys = sorted(old.keys() | new.keys())
+    return [(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
+
+
+def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 def to_toml(value: Any) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from evfer import store
-from evfer.errors import EvferError, RecordingError
+from evfer import config, store
+from evfer.errors import ConfigError, EvferError, RecordingError
 from evfer.files import sha256_file
 from evfer.index import IndexEntry, fingerprint_text, read_fingerprint, read_index
 
 __all__ = ["Verification", "verify"]
+
+_NO_MATTER = ("name", "about", "interpolation.device", "interpolation.weights")
+"""Keys of a recipe that shape no recording; weights count by what they hold."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class Verification:
         only_here: clips that the other lab does not have.
         only_there: clips that are missing here.
         unlisted: recordings in the folder that the index does not name.
+        reasons: what the two labs did or used differently, as far as their `conversion.toml`
+            say; only where something differs.
     """
 
     n_clips: int
@@ -35,6 +41,7 @@ class Verification:
     only_here: tuple[str, ...] = ()
     only_there: tuple[str, ...] = ()
     unlisted: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -51,13 +58,16 @@ def verify(
 
     Args:
         folder: the set's folder.
-        against: another lab's `fingerprint.txt`.
+        against: another lab's `fingerprint.txt`, or the folder that holds it. A `conversion.toml`
+            beside it tells why clips differ.
         on_progress: called with (done, total) after each recording.
 
     Raises:
         SourceError: if the folder holds no index.
         RecordingError: if `against` is no fingerprint file.
     """
+    if against is not None and against.is_dir():
+        against = against / "fingerprint.txt"
     theirs = read_fingerprint(against) if against else None
     entries = read_index(folder)
     ours: dict[str, str] = {}
@@ -74,10 +84,10 @@ def verify(
     unlisted = tuple(
         sorted(str(p.relative_to(folder)) for p in folder.glob("*/[!.]*.h5") if p not in known)
     )
-    if theirs is None:
+    if theirs is None or against is None:
         return Verification(len(entries), fingerprint, tuple(damaged), unlisted=unlisted)
     listed = {entry.clip_id for entry in entries}
-    return Verification(
+    found = Verification(
         len(entries),
         fingerprint,
         tuple(damaged),
@@ -86,6 +96,36 @@ def verify(
         only_there=tuple(sorted(set(theirs) - listed)),
         unlisted=unlisted,
     )
+    if not (found.differing or found.only_here or found.only_there):
+        return found
+    return dataclasses.replace(found, reasons=_reasons(folder, against.parent))
+
+
+def _reasons(here: Path, there: Path) -> tuple[str, ...]:
+    """Say what two conversions did or used differently."""
+    records = []
+    for folder in (here, there):
+        path = folder / "conversion.toml"
+        try:
+            records.append(config.read_toml(path))
+        except ConfigError as error:
+            return (f"Why is not known: {error.found}; it names the recipe and the versions",)
+    own, other = ({"dataset": r.get("dataset"), **r.get("recipe", {})} for r in records)
+    told = [
+        f"recipe: {key} is {_spell(new)} here, {_spell(old)} there"
+        for key, old, new in config.differences(other, own)
+        if key not in _NO_MATTER
+    ]
+    own, other = (r.get("versions", {}) for r in records)
+    told += [
+        f"version: {key} {_spell(new)} here, {_spell(old)} there"
+        for key, old, new in config.differences(other, own)
+    ]
+    return tuple(told) or ("Recipe and versions are the same: the sources may differ",)
+
+
+def _spell(value: object) -> str:
+    return "missing" if value is None else str(value)
 
 
 def _check(folder: Path, entry: IndexEntry) -> str:

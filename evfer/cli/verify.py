@@ -12,7 +12,9 @@ from evfer.cli import _console as console
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "--against", type=click.Path(path_type=Path), help="Another lab's fingerprint.txt to compare."
+    "--against",
+    type=click.Path(path_type=Path),
+    help="Another lab's fingerprint.txt; a conversion.toml beside it tells why clips differ.",
 )
 def command(folder: Path, against: Path | None) -> int:
     """Recompute every digest of a converted set; compare with another lab's.
@@ -38,6 +40,8 @@ def command(folder: Path, against: Path | None) -> int:
     ):
         for clip in clips:
             console.echo(f"{text}: {clip}", "red")
+    for reason in found.reasons:
+        console.echo(reason, "yellow")
     for path in found.unlisted:
         console.warn(f"not in index.csv, and not checked: {path}")
     console.echo(f"fingerprint {found.fingerprint}")

@@ -269,26 +269,15 @@ def _foreign(path: Path) -> _Foreign:
 
 def _differences(before: object, now: Mapping[str, Any]) -> str:
     """Name the settings that differ, with their values then and now."""
-    old = dict(_flatten(before)) if isinstance(before, Mapping) else {}
-    new = dict(_flatten(now))
-    names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
-    said = [f"{name} {_spell(old, name)}, now {_spell(new, name)}" for name in names[:_NAMED]]
-    if len(names) > _NAMED:
-        said.append(f"{len(names) - _NAMED} more")
+    found = config.differences(before if isinstance(before, Mapping) else {}, now)
+    said = [f"{key} {_spell(old)}, now {_spell(new)}" for key, old, new in found[:_NAMED]]
+    if len(found) > _NAMED:
+        said.append(f"{len(found) - _NAMED} more")
     return "; ".join(said)
 
 
-def _flatten(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        place = f"{above}{name}"
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{place}.")
-        else:
-            yield place, list(value) if isinstance(value, tuple) else value
-
-
-def _spell(values: Mapping[str, Any], name: str) -> str:
-    return str(values[name]) if name in values else "not there"
+def _spell(value: object) -> str:
+    return "not there" if value is None else str(value)
 
 
 def _select(survey: Survey, limit: int | None, subjects: tuple[str, ...]) -> set[str]:
