@@ -225,7 +225,7 @@ def test_a_gap_does_not_stretch_time(tmp_path):
         ("two-copies", "2 folders hold sequences: cohn-kanade-images, cropped; expected one"),
         ("no-labels", r"no label file.*Unpack Emotion_labels\.zip"),
         ("ck-1", "the first Cohn-Kanade set"),
-        ("ck+48", r"CK\+48: a folder of single pictures.*expected SOURCE/"),
+        ("ck+48", r"CK\+48: a folder of single pictures.*expected\sSOURCE/"),
         ("ckextended", r"ckextended\.csv: a table of single faces.*Pittsburgh"),
         ("not-unpacked", r"not unpacked: extended-cohn-kanade-images\.zip"),
         ("empty", r"no sequences of CK\+.*S005_001_00000001\.png.*Pittsburgh"),

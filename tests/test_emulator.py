@@ -333,7 +333,7 @@ def frames_of(value, dtype=np.float32):
         (np.zeros((3, 4, 4, 3), np.uint8), [0, 1, 2], "Convert colour to grey"),
         (np.zeros((0, 4, 4), np.uint8), [], "no frames"),
         (np.zeros((2, 0, 4), np.uint8), [0, 1], "sensor height 0"),
-        ([np.zeros((2, 2)), np.zeros((2, 3))], [0, 1], "differ in shape"),
+        ([np.zeros((2, 2)), np.zeros((2, 3))], [0, 1], r"frame 1 of shape \(2, 3\)"),
         (object(), [0], "frames of dtype object"),
     ],
 )
@@ -401,3 +401,18 @@ def test_an_emulator_travels(textured):
     np.testing.assert_array_equal(
         twin.run(frames[5:], times[5:]), emulator.run(frames[5:], times[5:])
     )
+
+
+@pytest.mark.parametrize("name", ["leak_rate_hz", "shot_noise_rate_hz"])
+def test_a_rate_that_would_only_fill_the_memory_is_refused(name):
+    with pytest.raises(ConfigError, match=f"{name} = 1000000000.0.*at most 10000"):
+        DVSParams(**{name: 1e9})
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert DVSParams(pos_thres=np.float32(0.25)).pos_thres == 0.25
+
+
+def test_the_original_is_not_taken_for_the_emulator():
+    with pytest.raises(ConfigError, match="create makes the camera"):
+        DVSEmulator(DVSParams(backend="v2e"))

@@ -167,7 +167,7 @@ def steps(shift, **keywords):
 
 def test_factor_grows_with_motion():
     for shift in (0.8, 1.5, 2.5, 4.5, 7.5):
-        assert steps(shift) in (max(2, np.ceil(shift)), np.ceil(shift) + 1)
+        assert steps(shift) in (np.ceil(2 * shift), np.ceil(2 * shift) + 1)
     assert steps(2.5, method="linear") == steps(2.5)
     assert steps(0.2) == 1
     assert steps(2.5, method="none") == 1
@@ -177,7 +177,7 @@ def test_factor_follows_the_fastest_part():
     moved = picture(0)
     moved[20:50, 20:50] = picture(5)[20:50, 20:50]
     more, _ = interpolate(np.stack([picture(0), moved]), [0, 1])
-    assert len(more) - 1 in (5, 6, 7)
+    assert 10 <= len(more) - 1 <= 13
 
 
 def test_each_pair_has_its_own_factor():
@@ -185,8 +185,8 @@ def test_each_pair_has_its_own_factor():
     _, times = interpolate(frames, [0, 1, 2, 3])
     counts = np.histogram(times, bins=[0, 1, 2, 3])[0] - [0, 0, 1]
     assert counts[0] == 1
-    assert 2 <= counts[1] <= 3
-    assert 5 <= counts[2] <= 6
+    assert 3 <= counts[1] <= 4
+    assert 9 <= counts[2] <= 11
 
 
 def test_max_factor_holds_only_the_automatic_one():

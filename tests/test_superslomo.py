@@ -252,7 +252,7 @@ def test_factor_is_limited_and_each_pairs_own(weights, silent):
         pieces = interpolate_pairs(frames, [0, 1, 2], settings(**keywords))
         return [len(made) for made, _ in pieces]
 
-    assert factors(path=weights) == [3, 4, 1]
+    assert factors(path=weights) == [6, 8, 1]
     assert factors(path=weights, max_factor=3) == [3, 3, 1]
     assert factors(path=silent) == [1, 1, 1]  # it sees no motion at all
 

@@ -51,7 +51,7 @@ def test_v2e_stretch_knows_the_last_pair_beforehand(method):
     factors = [len(made) for made, _ in pieces]
     assert len(factors) == 3
     assert factors[0] == 2  # never fewer, though nothing moves
-    assert factors[2] in (5, 6)
+    assert 9 <= factors[2] <= 11
     when = np.concatenate([at for _, at in pieces])
     np.testing.assert_allclose(when, v2e_times(factors, 30), rtol=1e-14)
     # a camera that shows its frames but once is held in memory

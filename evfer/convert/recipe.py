@@ -18,7 +18,7 @@ from evfer.interpolation import InterpolationParams
 
 __all__ = ["ConversionConfig", "load_config", "open_dataset"]
 
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 """Raised whenever the same recipe starts to give other events, so that old files count as stale."""
 
 _SHAPING = ("faces", "interpolation", "emulator", "seed")
@@ -56,7 +56,7 @@ class ConversionConfig:
             raise ConfigError(
                 'seed 0 with emulator.pattern "v2e"',
                 expected="1 or more",
-                hint="v2e takes 0 for no seed and draws another pattern every time",
+                hint="v2e takes 0 for no seed. Add --set seed=1",
             )
 
     @property

@@ -162,7 +162,9 @@ class ADFES:
     def source_digest(self, clip: Clip, source: Path | None) -> str:
         """Digest a clip's video, rate and length; see `Dataset.source_digest`."""
         path = Path(source or ".") / clip.locator
-        return config.digest([video.digest(path), clip.fps, self.max_seconds, self.deinterlace])
+        return config.digest(
+            [video.digest(path), clip.fps, self.max_seconds, self.deinterlace, self.labels]
+        )
 
     def _refuse(
         self, take: _Take, rows: Mapping[PublishedId, int] | None

@@ -141,10 +141,11 @@ class Dataset(Protocol):
         ...
 
     def source_digest(self, clip: Clip, source: Path | None) -> str:
-        """Give a digest of everything that shapes the clip's frames, without decoding them.
+        """Give a digest of everything that shapes the clip's recording, without decoding it.
 
-        Of a recording's events a property `reading`, an `evfer.formats.ReadParams`, may say how
-        they are read; what else shapes them belongs in the digest.
+        That is the bytes of its files, the frame rate asked for, and options of the reader. Of
+        event recordings a property `reading`, an `evfer.formats.ReadParams`, may say how they
+        are read; it stays out of the digest.
         """
         ...
 

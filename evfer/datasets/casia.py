@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from evfer import video
+from evfer import config, video
 from evfer.datasets import cards, tree
 from evfer.datasets.base import (
     EXPRESSIONS,
@@ -120,7 +120,8 @@ class Casia:
 
     def source_digest(self, clip: Clip, source: Path | None) -> str:
         """Digest a clip's pictures; see `Dataset.source_digest`."""
-        return _digest(Path(source or ".") / clip.locator)
+        pictures = _digest(Path(source or ".") / clip.locator)
+        return config.digest([pictures, clip.fps, self.labels])
 
     def _find_place(self, given: Path) -> tuple[_Place, tuple[str, ...]]:
         """Find the folder of the subjects under the asked camera and light."""

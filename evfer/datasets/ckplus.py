@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from evfer import video
+from evfer import config, video
 from evfer.datasets import ckplus_files as files
 from evfer.datasets import tree
 from evfer.datasets.base import EXPRESSIONS, LABEL_CODES, Clip, Skipped, Survey, require_folder
@@ -89,7 +89,8 @@ class CKPlus:
 
     def source_digest(self, clip: Clip, source: Path | None) -> str:
         """Digest a clip's pictures; see `Dataset.source_digest`."""
-        return video.digest_pictures(_frames(clip, source).files)
+        pictures = video.digest_pictures(_frames(clip, source).files)
+        return config.digest([pictures, clip.fps, self.labels])
 
     def _choose_official(self, found: files.Images, labels: files.LabelFiles) -> Survey:
         clips, odd_ends = [], []

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from evfer import formats, video
+from evfer import config, formats, video
 from evfer.datasets import tree
 from evfer.datasets.base import LABEL_CODES, Clip, Skipped, Survey, expression, require_folder
 from evfer.errors import ConfigError, RecordingError, SourceError
@@ -113,7 +113,7 @@ class Folder:
 
     def source_digest(self, clip: Clip, source: Path | None) -> str:
         """Digest a clip's files; see `Dataset.source_digest`."""
-        return video.digest(Path(source or ".") / clip.locator)
+        return config.digest([video.digest(Path(source or ".") / clip.locator), clip.fps])
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,8 @@ class MMI:
     def source_digest(self, clip: Clip, source: Path | None) -> str:
         """Digest a clip's video, view and rate; see `Dataset.source_digest`."""
         path = Path(source or ".") / clip.locator
-        return config.digest([video.digest(path), _stored(path), clip.fps, self.deinterlace])
+        shaping = [_stored(path), clip.fps, self.deinterlace, self.labels]
+        return config.digest([video.digest(path), *shaping])
 
     def _read_wanted(self) -> _Wanted | None:
         if self.labels == "official":

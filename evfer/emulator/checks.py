@@ -27,7 +27,11 @@ def as_array(values: ArrayLike) -> NDArray[Any]:
     try:
         return np.asarray(values)
     except ValueError as error:
-        raise EventsError(f"frames or times that differ in shape: {error}") from error
+        shapes = [np.shape(value) for value in values]  # type: ignore[union-attr]
+        number = next(i for i, shape in enumerate(shapes) if shape != shapes[0])
+        raise EventsError(
+            f"frame {number} of shape {shapes[number]}", expected=f"{shapes[0]}, as the first"
+        ) from error
 
 
 def check_frames(block: NDArray[Any], frames_seen: int, shape: tuple[int, int]) -> None:

@@ -73,6 +73,12 @@ class DVSEmulator:
             raise ConfigError(
                 f"params of type {type(params).__name__}", expected="evfer.emulator.DVSParams"
             )
+        if self.params.backend != "evfer":
+            raise ConfigError(
+                f'backend "{self.params.backend}" for evfer\'s own emulator',
+                expected='backend "evfer"',
+                hint="evfer.emulator.create makes the camera that the parameters name",
+            )
         self._seed = seed_sequence(seed)
         self._given = None if thresholds is None else check_thresholds(thresholds)
         self.reset()

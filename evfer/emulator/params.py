@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Real
 from types import MappingProxyType
 from typing import Literal, get_args, get_type_hints
 
@@ -18,6 +19,9 @@ Backend = Literal["evfer", "v2e"]
 
 MIN_THRESHOLD = 0.001
 """The lowest threshold, in log units: 0.1 % contrast, a tenth of what the best sensors see."""
+
+
+_MAX_RATE_HZ = 10_000.0  # a thousand times what sensors leak; more would only fill the memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +104,12 @@ class DVSParams:
 
 def _check_number(name: str, value: object) -> None:
     lowest = MIN_THRESHOLD if name in ("pos_thres", "neg_thres") else 0.0
+    highest = _MAX_RATE_HZ if name in ("leak_rate_hz", "shot_noise_rate_hz") else math.inf
     if isinstance(value, bool) or not (
-        isinstance(value, int | float) and math.isfinite(value) and value >= lowest
+        isinstance(value, Real) and lowest <= float(value) <= highest and math.isfinite(value)
     ):
-        raise ConfigError(f"{name} = {value!r}", expected=f"a number of at least {lowest:g}")
+        most = "" if highest == math.inf else f" and at most {highest:g}"
+        raise ConfigError(f"{name} = {value!r}", expected=f"a number of at least {lowest:g}{most}")
 
 
 PRESETS: Mapping[str, DVSParams] = MappingProxyType(

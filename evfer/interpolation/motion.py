@@ -15,11 +15,11 @@ from evfer.interpolation.params import InterpolationParams
 
 __all__ = ["FlowInterpolator", "StepChooser"]
 
-_STILL = 0.25  # pixels: a frame between would lie an eighth of a pixel from its neighbours
+_STEP = 0.5  # pixels; finer steps bring events no nearer to those of a fast camera
 
 
 class StepChooser:
-    """Chooses how many steps a pair's motion asks for: a pixel a step at the most.
+    """Chooses how many steps a pair's motion asks for: half a pixel a step at the most.
 
     Args:
         most: the most steps that may be chosen.
@@ -38,7 +38,7 @@ class StepChooser:
             flows: forward and backward flow, pixels, each of shape (h, w, 2).
         """
         motion = fastest_motion(flows, (self._slopes(first), self._slopes(second)))
-        return 1 if motion < _STILL else min(max(math.ceil(motion), 2), self._most)
+        return min(max(math.ceil(motion / _STEP), 1), self._most)
 
     def _slopes(self, frame: Frame) -> Slopes:
         # the second frame of a pair is the first of the next

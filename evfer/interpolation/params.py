@@ -16,6 +16,8 @@ Compat = Literal["v2e", "corrected"]
 Device = Literal["auto", "cpu", "cuda"]
 Timing = Literal["exact", "v2e"]
 
+_MOST = 1000  # steps a pair; v2e's own frames lie hardly closer
+
 METHODS = {
     "none": "the frames as they are",
     "linear": "fades from frame to frame",
@@ -32,8 +34,8 @@ class InterpolationParams:
     Args:
         method: one of `METHODS`.
         factor: steps from one frame to the next, at least 1, for every pair; "auto" chooses
-            them pair by pair so that nothing moves more than a pixel a step. Has no effect on
-            method "none".
+            them pair by pair so that nothing moves more than half a pixel a step. Has no
+            effect on method "none".
         max_factor: the most that "auto" may choose; v2e knows no limit, so that it has no
             effect with compat "v2e".
         times: "exact" keeps each given frame at its own time and puts made ones between; "v2e"
@@ -68,9 +70,9 @@ class InterpolationParams:
         _check_name("value of times", self.times, get_args(Timing))
         _check_name("value of compat", self.compat, get_args(Compat))
         _check_name("value of device", self.device, get_args(Device))
-        if self.factor != "auto" and not _is_positive(self.factor):
+        if self.factor != "auto" and not (_is_positive(self.factor) and self.factor <= _MOST):
             raise ConfigError(
-                f"factor = {self.factor!r}", expected='a whole number of at least 1, or "auto"'
+                f"factor = {self.factor!r}", expected=f'a whole number from 1 to {_MOST}, or "auto"'
             )
         for name in ("max_factor", "batch_size"):
             if not _is_positive(getattr(self, name)):

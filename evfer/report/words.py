@@ -288,11 +288,11 @@ def _name_groups(about: dict[str, list[str]], n_groups: int) -> list[str]:
 
 def _leaks(group: Group) -> list[str]:
     leak = group.leak
-    shares = (leak.subject_overlap, leak.never_tested, leak.multiply_tested)
-    if None in shares:
+    overlap, never, often = leak.subject_overlap, leak.never_tested, leak.multiply_tested
+    if overlap is None or never is None or often is None:
         sentences = ["The rows do not say whether people are in training and test."]
     else:
-        sentences = list(folds.explain(folds.LeakReport(*(share or 0.0 for share in shares))))
+        sentences = list(folds.explain(folds.LeakReport(overlap, never, often)))
     if group.optimistic:
         chose = join(list(leak.test_chose or ())) or "epoch"
         sentences.append(f"The test clips chose the {chose}.")
