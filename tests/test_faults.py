@@ -14,6 +14,7 @@ import time
 import tracemalloc
 from pathlib import Path
 
+import cv2
 import h5py
 import numpy as np
 import pytest
@@ -251,6 +252,38 @@ def test_a_damaged_index_is_written_anew(capsys, undisturbed, copied, damage):
     assert (again.converted, again.kept) == (0, 12)
     assert again.fingerprint == undisturbed.fingerprint
     assert verify(path.parent).ok
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_memory_does_not_grow_with_a_clip(tmp_path):
+    drawn = [np.asarray(frame) for frame in DEMO.open(DEMO.survey(None).clips[2], None)]
+    wide = [cv2.copyMakeBorder(f, 80, 80, 160, 160, cv2.BORDER_REPLICATE) for f in drawn]
+    wide = [f if f.ndim == 3 else cv2.cvtColor(f, cv2.COLOR_GRAY2BGR) for f in wide]
+    peaks = []
+    for n_frames in (40, 2000):
+        source = tmp_path / str(n_frames)
+        path = source / "surprise" / "anna" / "clip.avi"
+        path.parent.mkdir(parents=True)
+        code = cv2.VideoWriter.fourcc(*"MJPG")
+        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, 30.0, (640, 480))
+        for k in range(n_frames):
+            writer.write(wide[abs(k % 18 - 9)])
+        writer.release()
+        script = (
+            "import sys; from evfer.cli import main; code = main(sys.argv[1:])\n"
+            "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])\n"
+            "sys.exit(code)"
+        )
+        given = ["convert", "--dataset", "folder", "--source", source, "--out", source / "out"]
+        done = subprocess.run(
+            [sys.executable, "-c", script, *given, "--workers", "1"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        peaks.append(int(done.stdout.split()[-1]) / 1024)
+    assert max(peaks) < 1024
+    # the luma of 128 MiB is kept, and the events; 2,000 crops or frames would be 80 or 600 more
+    assert peaks[1] - peaks[0] < 250
 
 
 def test_thousands_of_clips_are_planned_in_seconds(tmp_path):
