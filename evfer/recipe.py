@@ -10,6 +10,7 @@ settings over these:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -146,7 +147,7 @@ class BenchConfig:
             "augment": list(transforms.describe(self.augmentation())),
         }
 
-    @property
+    @functools.cached_property  # a study asks thousands of times
     def sha256(self) -> str:
         """Digest of every setting that shapes a result; a recipe's name is none."""
         return config.digest(self.shaping)

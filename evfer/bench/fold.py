@@ -93,7 +93,7 @@ class FoldJob:
             "seed": self.seed,
         }
 
-    @property
+    @functools.cached_property  # a study asks often, and folds are long to digest
     def key(self) -> str:
         """Digest of what names its result."""
         return row_key(self.naming)
