@@ -447,7 +447,7 @@ def test_differences_are_tested_over_folds_and_clips(tmp_path):
     assert found.resampled_t.n_splits == 3
     assert found.mcnemar == metrics.mcnemar(np.concatenate(right[0]), np.concatenate(right[1]))
     said = " ".join(words.headlines(arena))
-    assert "Corrected resampled t-test over 3 folds: p = " in said
+    assert "Corrected resampled t-test over 3 folds: p = 0." in said
     assert "McNemar's test over 27 clips" in said
     # a clip that is tested in two folds is no independent pair, one fold has no spread
     twice = [dict(row, fold=0) | {"predictions": strong[0]["predictions"]} for row in strong[:1]]

@@ -275,6 +275,19 @@ def test_a_summary_of_little_claims_little(place, tmp_path):
     assert "none is named the best" in study.describe_choice(outcome, "accuracy")[0]
 
 
+def test_a_study_says_that_the_test_chose(place, tmp_path):
+    changes = {"models": ["learning:small_net"], "augmentations": ["none", "noise"]}
+    tables = {"study": changes, "select": {"on": "best_test_epoch"}}
+    config = study.load_study(str(place / "study.toml"), tables)
+    grid = study.lay_out(config, place / "data", tmp_path / "tiny")
+    study.run_study(grid)
+    summary = study.summarise(grid)
+    assert summary.outcomes[0].test_chose == ("epoch",)
+    assert summary.outcomes[0].chosen is None
+    study.write_summary(summary, tmp_path)
+    assert "OPTIMISTIC: the test clips chose the epoch" in (tmp_path / "study.md").read_text()
+
+
 def test_validation_chooses_without_the_test(place, tmp_path):
     changes = {"models": ["learning:small_net"], "augmentations": ["none", "noise"]}
     tables = {"study": changes, "train": {"epochs": 2}, "select": {"on": "inner_validation"}}

@@ -111,29 +111,29 @@ def _tests(difference: Difference) -> list[str]:
     t, mcnemar = difference.resampled_t, difference.mcnemar
     if t:
         found.append(
-            f"corrected resampled t-test over {t.n_splits} folds: p = {probability(t.p_value)}"
+            f"corrected resampled t-test over {t.n_splits} folds: p {probability(t.p_value)}"
         )
     if mcnemar:
         found.append(
             f"McNemar's test over {difference.n_clips} clips ({mcnemar.first_only} that only "
             f"{difference.first} has right, {mcnemar.second_only} that only {difference.second} "
-            f"has): p = {probability(mcnemar.p_value)}"
+            f"has): p {probability(mcnemar.p_value)}"
         )
     text = "; ".join(found)
     return [f"{text[0].upper()}{text[1:]}."] if found else []
 
 
 def probability(p_value: float) -> str:
-    """Write a p-value with two digits that count; tiny ones as a bound.
+    """Write what a p-value is, with two digits that count; tiny ones as a bound.
 
     Example:
         >>> probability(0.0321), probability(0.5), probability(1e-9), probability(0.997)
-        ('0.032', '0.50', 'below 0.0001', '1.00')
+        ('= 0.032', '= 0.50', '< 0.0001', '= 1.00')
     """
     if p_value < 1e-4:
-        return "below 0.0001"
+        return "< 0.0001"
     digits = max(2, 1 - math.floor(math.log10(p_value)))
-    return f"{p_value:.{digits}f}"
+    return f"= {p_value:.{digits}f}"
 
 
 def _judge_interval(difference: Difference) -> str:

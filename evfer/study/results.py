@@ -68,6 +68,7 @@ class Outcome:
         chosen: set of augmentations with the best validation accuracy, which no test clip chose;
             None where there was no validation, or results are missing.
         highest: set with the best test score: chosen by the test clips, and so optimistic.
+        test_chose: what the test clips chose in each fold, such as the epoch.
     """
 
     dataset: str
@@ -77,6 +78,7 @@ class Outcome:
     mixed: Fit
     chosen: Cell | None
     highest: Cell | None
+    test_chose: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,9 @@ def _outcome(
         fit_mixed(observations, grid.factors),
         chosen,
         cells[0] if whole else None,
+        tuple(
+            sorted({what for i in numbers if i in rows for what in rows[i]["leak"]["test_chose"]})
+        ),
     )
 
 
@@ -294,6 +299,10 @@ def describe_fit(fit: Fit) -> list[str]:
     found = [f"{fit.n} results over {fit.n_splits} splits."]
     if fit.r_squared is not None:
         found.append(f"The augmentations explain {fit.r_squared:.1%} of the variance.")
+    if fit.method == "ols":
+        found.append(
+            "Folds share training clips, which OLS does not know: it is surer than it may be."
+        )
     if fit.split_std is not None and fit.residual_std is not None:
         found.append(
             f"Splits differ by {100 * fit.split_std:.1f} points (standard deviation), results of "
@@ -304,12 +313,16 @@ def describe_fit(fit: Fit) -> list[str]:
 
 def describe_choice(outcome: Outcome, measure: str) -> list[str]:
     """Say which set of augmentations is best, and who chose it."""
+    chose = " and the ".join(outcome.test_chose)
+    warning = [f"OPTIMISTIC: the test clips chose the {chose} of each fold."] if chose else []
     if outcome.highest is None:
-        return ["The sets do not have the same folds yet, so none is named the best."]
+        missing = "The sets do not have the same folds yet, so none is named the best."
+        return [*warning, missing]
     highest = outcome.highest
     found = [
+        *warning,
         f"Highest on the test clips: {highest.augmentation}, {measure} {_percent(highest.mean)}. "
-        "OPTIMISTIC: the test clips chose it."
+        "OPTIMISTIC: the test clips chose it.",
     ]
     if outcome.chosen:
         found.append(
