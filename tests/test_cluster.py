@@ -74,6 +74,24 @@ def test_results_and_errors(cluster):
     assert "three.avi: cut short; expected more." in str(found[3])
 
 
+def count_up(value, tell):
+    for i in range(3):
+        tell({"pid": os.getpid(), "i": i})
+    return value
+
+
+def test_news_come_through_the_scheduler(cluster):
+    told = []
+    for task, result in workers.run_with_news(
+        count_up, range(4), lambda *news: told.append(news), None, cluster
+    ):
+        assert task == result
+    assert {pid["pid"] for _, pid in told} & {os.getpid()} == set()
+    for task in {task for task, _ in told}:
+        assert [n["i"] for t, n in told if t == task] == [0, 1, 2][: len(told)]
+    assert told
+
+
 def test_all_workers_take_part(cluster):
     pids = {pid for _, pid in workers.run(whoami, range(8), None, cluster)}
     assert len(pids) == 2
@@ -125,7 +143,7 @@ def test_a_worker_with_other_versions_is_refused(cluster, tmp_path, monkeypatch)
 def test_a_worker_that_sees_other_folders_is_refused(tmp_path):
     clip = DEMO.survey(None).clips[0]
     versions = provenance.versions(provenance.CONVERSION_PACKAGES)
-    home = batch._Home((tmp_path / ".mark", "text"), versions)
+    home = workers.Home((tmp_path / ".mark", "text"), versions)
     task = batch._Task(DEMO, None, tmp_path, PLAIN, clip, home)
     with pytest.raises(ClusterError, match="does not see the folder"):
         batch._convert_task(task)

@@ -65,6 +65,71 @@ def test_nothing_goes_on_when_nothing_can_be_written(n_workers):
         list(workers.run(fail_to_write, range(3), n_workers))
 
 
+def count_up(value, tell):
+    for i in range(3):
+        tell((os.getpid(), i))
+    if value == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_news_come_in_order_and_before_the_result(n_workers):
+    told, ended = [], []
+    tasks = [0, 2, 3, 4]
+    for task, result in workers.run_with_news(
+        count_up, tasks, lambda task, news: told.append((task, news)), n_workers
+    ):
+        assert result == task
+        ended.append(task)
+        assert [i for t, (_, i) in told if t == task] == [0, 1, 2]
+    assert sorted(ended) == tasks
+    assert (os.getpid() in {pid for _, (pid, _) in told}) == (n_workers == 1)
+
+
+def test_news_of_others_survive_a_death():
+    told = []
+    found = dict(
+        workers.run_with_news(count_up, [0, 1, 2, 3], lambda t, n: told.append((t, n[1])), 2)
+    )
+    assert isinstance(found.pop(1), DataError)
+    assert found == {0: 0, 2: 2, 3: 3}
+    for task in found:
+        # what was under way at a death is done again
+        assert [i for t, i in told if t == task][-3:] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_who_takes_news_may_end_everything(n_workers):
+    class EnoughError(Exception):
+        pass
+
+    def stop(task, news):
+        raise EnoughError
+
+    with pytest.raises(EnoughError):
+        list(workers.run_with_news(count_up, [0, 2, 3], stop, n_workers))
+
+
+def test_tasks_are_asked_for_when_there_is_someone_to_do_them():
+    asked = []
+
+    def tasks():
+        for value in range(6):
+            asked.append(value)
+            yield value
+
+    results = workers.run(double, tasks(), 1)
+    for value in range(6):
+        assert next(results)[0] == value
+        assert asked == list(range(value + 1))
+
+
+def test_what_died_is_named():
+    ((_, result),) = workers.run(die, iter([2]), 2, what="fold")
+    assert "this fold died" in str(result)
+
+
 def test_no_workers():
     with pytest.raises(ConfigError, match="0 workers"):
         list(workers.run(double, [1], 0))

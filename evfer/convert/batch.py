@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
-import platform
-import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +13,8 @@ from evfer.convert.clip import convert_clip
 from evfer.convert.planning import Failure, Plan, describe_failure, plan
 from evfer.convert.recipe import ConversionConfig
 from evfer.datasets.base import Clip, Dataset, Skipped
-from evfer.errors import ClusterError, ConfigError, EvferError, OutputError, RecordingError
-from evfer.files import host_tag, make_folder, write_text
+from evfer.errors import ConfigError, EvferError, OutputError, RecordingError
+from evfer.files import make_folder, write_text
 from evfer.index import IndexEntry
 from evfer.interpolation.weights import find_weights
 
@@ -68,20 +65,7 @@ class _Task:
     folder: Path
     config: ConversionConfig
     clip: Clip
-    home: _Home | None = None
-
-
-@dataclass(frozen=True)
-class _Home:
-    """What a cluster's worker must share with the process that sent the task.
-
-    Args:
-        mark: a file in the set's folder, and what it says.
-        versions: of the packages that shape a recording.
-    """
-
-    mark: tuple[Path, str]
-    versions: Mapping[str, str]
+    home: workers.Home | None = None
 
 
 def convert(
@@ -139,7 +123,7 @@ def convert(
     done = list(found.kept)
     failures = list(found.unreadable)
     try:
-        with _home(found.folder, scheduler, settings) as home:
+        with workers.leave_mark(found.folder, scheduler, _packages(settings)) as home:
             tasks = [
                 _Task(dataset, source, found.folder, _for_clip(settings, clip), clip, home)
                 for clip in found.todo
@@ -174,24 +158,6 @@ def convert(
     )
 
 
-@contextlib.contextmanager
-def _home(
-    folder: Path, scheduler: str | None, settings: ConversionConfig
-) -> Iterator[_Home | None]:
-    """Leave a mark by which workers on other machines know the set's folder."""
-    if scheduler is None:
-        yield None
-        return
-    text = secrets.token_hex(16)
-    # named like other temporary files, so that a killed run's mark goes with those
-    mark = folder / f".mark.{host_tag()}-{os.getpid()}.part"
-    write_text(mark, text)
-    try:
-        yield _Home((mark, text), provenance.versions(_packages(settings)))
-    finally:
-        mark.unlink(missing_ok=True)
-
-
 def _anywhere(settings: ConversionConfig) -> ConversionConfig:
     """Give a recipe whose files are found from any folder and by other users' processes."""
     params = settings.interpolation
@@ -213,36 +179,8 @@ def _for_clip(settings: ConversionConfig, clip: Clip) -> ConversionConfig:
 def _convert_task(task: _Task) -> IndexEntry:
     """Convert one clip as a worker does; see `convert_clip`."""
     if task.home:
-        _require_home(task, task.home)
+        task.home.require(() if task.source is None else (task.source,))
     return convert_clip(task.dataset, task.clip, task.source, task.folder, task.config)
-
-
-def _require_home(task: _Task, home: _Home) -> None:
-    """Make sure that this worker sees the same folders and has the same libraries.
-
-    Raises:
-        ClusterError: if not; its recordings would be lost, or others than elsewhere.
-    """
-    here = f"the worker on {platform.node() or 'another machine'}"
-    path, text = home.mark
-    try:
-        seen = path.read_text(encoding="utf-8")
-    except OSError:
-        seen = ""
-    shared = "a file system that all workers share"
-    if seen != text:
-        raise ClusterError(f"{here} does not see the folder {task.folder}", expected=shared)
-    if task.source is not None and not task.source.is_dir():
-        raise ClusterError(f"{here} does not see the folder {task.source}", expected=shared)
-    own = provenance.versions(tuple(set(home.versions) - {"evfer", "python"}))
-    other = [name for name in home.versions if own[name] != home.versions[name]]
-    if other:
-        told = ", ".join(f"{name} {own[name]} for {home.versions[name]}" for name in sorted(other))
-        raise ClusterError(
-            f"{here} has other versions: {told}",
-            expected="the same everywhere, or the recordings may differ",
-            hint="Install evfer there with the same constraints.txt",
-        )
 
 
 def _packages(settings: ConversionConfig) -> tuple[str, ...]:

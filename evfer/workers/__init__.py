@@ -5,15 +5,20 @@ task's result, its error and its process's death mean the same wherever it ran. 
 depend on where or on how many: each task is a pure function of its argument.
 """
 
-from evfer.workers.crew import Crew, default_workers
+from evfer.workers.crew import Crew, Line, default_workers
+from evfer.workers.home import Home, leave_mark
 from evfer.workers.leftovers import remove_stale_parts
-from evfer.workers.running import open_crew, require_scheduler, run
+from evfer.workers.running import open_crew, require_scheduler, run, run_with_news
 
 __all__ = [
     "Crew",
+    "Home",
+    "Line",
     "default_workers",
+    "leave_mark",
     "open_crew",
     "remove_stale_parts",
     "require_scheduler",
     "run",
+    "run_with_news",
 ]

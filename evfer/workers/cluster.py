@@ -8,15 +8,20 @@ dlib and OpenCV keep state that tasks would share: start workers with one thread
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import logging
+import pickle
+import queue
+import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Executor, Future
 from typing import Any
 
 from evfer.errors import ClusterError, EvferError, MissingExtra
-from evfer.workers.crew import limit_threads
+from evfer.workers.crew import Line, News, limit_threads
 
 __all__ = ["Cluster", "require_scheduler"]
 
@@ -60,6 +65,8 @@ class Cluster:
         self._n_workers = 0
         self._asked_s = self._peopled_s = time.monotonic()
         self._count(anew=True)
+        self._topic: str | None = None
+        self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
 
     @property
     def width(self) -> int:
@@ -82,6 +89,23 @@ class Cluster:
                 expected="at least one",
                 hint=f"Start one with: dask worker {self._address} --nthreads 1",
             )
+
+    def line(self, number: int) -> Line:
+        """Give a line through the scheduler, which hands on what is said on this run's topic."""
+        if self._topic is None:
+            self._topic = f"evfer-{secrets.token_hex(8)}"
+            self._client.subscribe_topic(self._topic, self._take)
+        return functools.partial(_send, self._topic, number)
+
+    def news(self) -> Iterable[News]:
+        """Give what has come from the scheduler."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self._news.get_nowait()
+
+    def _take(self, event: tuple[float, Any]) -> None:
+        number, message = event[1]
+        self._news.put((number, pickle.loads(message)))
 
     def explain(self, error: BaseException) -> EvferError | None:
         """Tell a cluster that is no more, or lacks evfer, from a fault in a task."""
@@ -106,6 +130,9 @@ class Cluster:
 
     def close(self) -> None:
         """Leave the cluster, which goes on."""
+        if self._topic is not None and self._client.status == "running":
+            with contextlib.suppress(OSError, ValueError):
+                self._client.unsubscribe_topic(self._topic)
         self._client.close(timeout=2)
 
     def _gone(self) -> ClusterError:
@@ -145,6 +172,13 @@ def _on_worker(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     with _ONE_AT_A_TIME:
         limit_threads()
         return function(*args, **kwargs)
+
+
+def _send(topic: str, number: int, message: Any) -> None:
+    from distributed import get_worker
+
+    # the scheduler hands on plain data alone
+    get_worker().log_event(topic, (number, pickle.dumps(message)))
 
 
 def require_scheduler(address: str) -> None:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Protocol
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, Protocol
 
 from evfer.errors import EvferError
 
-__all__ = ["Crew", "Here", "Processes", "default_workers", "limit_threads"]
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
+
+__all__ = ["Crew", "Here", "Line", "News", "Processes", "default_workers", "limit_threads"]
+
+
+Line = Callable[[Any], None]
+"""What a task calls with a piece of news; anything small that can be pickled."""
+
+News = tuple[int, Any]
+"""Number of a task, and what it sent."""
 
 
 class Crew(Protocol):
@@ -43,6 +55,14 @@ class Crew(Protocol):
         Raises:
             EvferError: if nothing ever will.
         """
+        ...
+
+    def line(self, number: int) -> Line:
+        """Give task `number` what it sends news by; it crosses process borders."""
+        ...
+
+    def news(self) -> Iterable[News]:
+        """Give the news that tasks have sent and that nobody has taken yet."""
         ...
 
     def explain(self, error: BaseException) -> EvferError | None:
@@ -77,19 +97,32 @@ def limit_threads() -> None:
 
 
 class Here:
-    """This process, one task at a time, each done when it is submitted."""
+    """This process, one task at a time, each done when it is submitted.
+
+    Args:
+        on_news: called with each piece of news at once; what it raises ends the task.
+    """
 
     deaths: tuple[type[BaseException], ...] = ()
     tries_alone = 0
     width = 1
 
-    def __init__(self) -> None:
+    def __init__(self, on_news: Callable[[int, Any], None] | None = None) -> None:
         self.executor: Executor = _AtOnce()
+        self._on_news = on_news
         self._undo = contextlib.ExitStack()
         self._undo.enter_context(_one_thread())
 
     def watch(self) -> None:
         """Nothing runs while this process waits."""
+
+    def line(self, number: int) -> Line:
+        """Give a line that ends where news are wanted, without a detour."""
+        return functools.partial(self._on_news, number) if self._on_news else _to_nobody
+
+    def news(self) -> Iterable[News]:
+        """None is ever kept."""
+        return ()
 
     def explain(self, error: BaseException) -> EvferError | None:
         """Nothing is known here that the error does not say."""
@@ -132,10 +165,23 @@ class Processes:
     def __init__(self, width: int) -> None:
         self.width = width
         self._strangers = set(multiprocessing.active_children())
-        self.executor: Executor = _Pool(width)
+        self._pool = _Pool(width)
+
+    @property
+    def executor(self) -> Executor:
+        """The pool."""
+        return self._pool
 
     def watch(self) -> None:
         """The pool itself tells of deaths."""
+
+    def line(self, number: int) -> Line:
+        """Give a line through the pipe of whichever process does the task."""
+        return functools.partial(_send, number)
+
+    def news(self) -> Iterable[News]:
+        """Empty all processes' pipes."""
+        return self._pool.news()
 
     def explain(self, error: BaseException) -> EvferError | None:
         """Nothing is known here that the error does not say."""
@@ -143,8 +189,8 @@ class Processes:
 
     def renew(self) -> bool:
         """Start other processes in the place of those that are left."""
-        self.executor.shutdown(wait=True, cancel_futures=True)
-        self.executor = _Pool(self.width)
+        self.close()
+        self._pool = _Pool(self.width)
         return True
 
     def stop(self) -> None:
@@ -154,13 +200,35 @@ class Processes:
 
     def close(self) -> None:
         """Wait for the processes' end."""
-        self.executor.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.hang_up()
 
 
 class _Pool(ProcessPoolExecutor):
+    """A pool whose processes have a pipe each, for news.
+
+    One pipe for all would need a lock, and a process that is killed while it holds one silences
+    the others. A piece of news is less than what a pipe takes whole, so none is ever cut short.
+    """
+
     def __init__(self, width: int) -> None:
         context = multiprocessing.get_context("spawn")
-        super().__init__(width, mp_context=context, initializer=_start_worker)
+        pipes = [context.Pipe(duplex=False) for _ in range(width)]
+        self._ends = [ours for ours, _ in pipes]
+        self._others = [theirs for _, theirs in pipes]
+        arguments = (context.Value("i", 0), self._others)
+        super().__init__(width, mp_context=context, initializer=_start_worker, initargs=arguments)
+
+    def news(self) -> Iterator[News]:
+        """Give what has come in."""
+        for end in self._ends:
+            while end.poll():
+                yield end.recv()
+
+    def hang_up(self) -> None:
+        """Close all pipes."""
+        for end in (*self._ends, *self._others):
+            end.close()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         with _deaf_children():  # a first task may start a process
@@ -183,11 +251,27 @@ def _deaf_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker() -> None:
+def _start_worker(counter: Synchronized[int], pipes: Sequence[Connection]) -> None:
+    global _PIPE
+    with counter.get_lock():
+        _PIPE = pipes[counter.value]
+        counter.value += 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # a killed parent cannot end its workers, and they would wait for tasks for good
     threading.Thread(target=_end_with_parent, daemon=True).start()
     limit_threads()
+
+
+_PIPE: Connection | None = None  # a worker process's own; set once, when it starts
+
+
+def _send(number: int, message: Any) -> None:
+    if _PIPE is not None:
+        _PIPE.send((number, message))
+
+
+def _to_nobody(message: Any) -> None:
+    """Take news that nobody wants."""
 
 
 def _end_with_parent() -> None:
