@@ -199,9 +199,9 @@ def test_list_and_doctor(capsys, data):
     code, out, _ = run(capsys, "list", "--data", data, "--json")
     assert code == 0
     sections = {section["title"]: section["items"] for section in json.loads(out)}
-    assert {"name": "demo", "state": "converted, 12 clips"}.items() <= sections["Data sets"][
-        0
-    ].items()
+    states = {item["name"]: item["state"] for item in sections["Data sets"]}
+    assert states["demo"] == "converted, 12 clips"
+    assert states["ck+"] == "ready"
     assert {item["name"] for item in sections["Models"]} >= {"spiking-fer", "resnet18"}
     assert not [item for items in sections.values() for item in items if "broken" in item["state"]]
     code, out, _ = run(capsys, "doctor", "--json", "--data", data)
