@@ -197,10 +197,10 @@ def test_a_broken_data_set_is_named(tmp_path):
 
 
 def test_endings_that_are_not_written_are_refused_before_the_work(tmp_path):
-    for name in ("a.html", "a.avi", "a"):
+    for name in ("a.htm", "a.avi", "a"):
         with pytest.raises(ConfigError, match=r"\.png, \.gif, \.mp4"):
             view.render(tmp_path / "missing.h5", tmp_path / name)
-    with pytest.raises(ConfigError, match=r"expected \.png as"):
+    with pytest.raises(ConfigError, match=r"expected \.png, \.html as"):
         view.render(tmp_path, tmp_path / "a.gif")
     with pytest.raises(RecordingError, match="no such file"):
         view.render(tmp_path / "missing.h5", tmp_path / "a.png")

@@ -69,13 +69,25 @@ class RandomMirrorEvents:
     def __post_init__(self) -> None:
         check_share("mirror_events.p", self.p)
 
+    def draw(self, rng: np.random.Generator) -> Literal[-1, 1] | None:
+        """Give the side that stands for both, 1 the right and -1 the left one, or None."""
+        if rng.random() >= self.p:
+            return None
+        return 1 if rng.random() < 0.5 else -1
+
+    def twice_midline(self, sensor_size: SensorSize) -> int:
+        """Give a column and its mirrored one added up, pixels."""
+        middle = (sensor_size.width - 1) / 2 if self.midline is None else self.midline
+        return round(2 * middle)  # a mirrored column is a whole number
+
     def __call__(self, events: Events, sensor_size: SensorSize, rng: np.random.Generator) -> Events:
         """Give the events, made symmetric with probability `p`."""
-        if rng.random() >= self.p:
-            return events
-        middle = (sensor_size.width - 1) / 2 if self.midline is None else self.midline
-        twice = round(2 * middle)  # a mirrored column is a whole number
-        side = 1 if rng.random() < 0.5 else -1
+        side = self.draw(rng)
+        return events if side is None else self.mirrored(events, sensor_size, side)
+
+    def mirrored(self, events: Events, sensor_size: SensorSize, side: Literal[-1, 1]) -> Events:
+        """Give the events of one side, each followed by its copy on the other."""
+        twice = self.twice_midline(sensor_size)
         distance = side * (2 * events["x"].astype(np.int64) - twice)
         kept = events[distance >= 0]
         # each kept event and its copy, side by side, so that time keeps its order

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from evfer.errors import MissingExtra
 from evfer.files import whole_file
-from evfer.pictures import Colours, accumulate, event_picture, event_rates, show_frame
+from evfer.pictures import accumulate, event_picture, event_rates, show_frame
 from evfer.pictures.drawing import shorten
 from evfer.view.clip import Clip, ViewParams
+from evfer.view.gif import FilmPalette, write_frames
 
 __all__ = ["draw_film", "write_gif", "write_mp4"]
+
+Progress = Callable[[int, int], None]
 
 _PANEL = 400
 """Width that a panel is brought to, in pixels, by whole factors so that no event is blurred."""
@@ -31,26 +34,16 @@ _CODECS = ("avc1", "vp09", "mp4v")
 most players; MPEG-4 part 2 in players only."""
 
 
-def write_gif(clip: Clip, path: Path, params: ViewParams) -> None:
+def write_gif(clip: Clip, path: Path, params: ViewParams, progress: Progress | None = None) -> None:
     """Write the film as an animated GIF that repeats; same input, same bytes."""
     # GIF counts in hundredths of a second, so the film is cut to what it can say
     hundredths = max(2, round(100 / params.fps))
-    palette = _Palette(params.colours)
-    pictures = [palette.apply(picture) for picture in draw_film(clip, params, 100 / hundredths)]
-    with whole_file(path) as part:
-        pictures[0].save(
-            part,
-            format="GIF",
-            save_all=True,
-            append_images=pictures[1:],
-            duration=hundredths * 10,
-            loop=0,
-            optimize=False,
-            disposal=1,
-        )
+    pictures = draw_film(clip, params, 100 / hundredths, progress)
+    with whole_file(path) as part, part.open("wb") as file:
+        write_frames(file, pictures, FilmPalette(params.colours), hundredths)
 
 
-def write_mp4(clip: Clip, path: Path, params: ViewParams) -> None:
+def write_mp4(clip: Clip, path: Path, params: ViewParams, progress: Progress | None = None) -> None:
     """Write the film as MP4, in the most widely played codec that OpenCV has here.
 
     Raises:
@@ -61,7 +54,7 @@ def write_mp4(clip: Clip, path: Path, params: ViewParams) -> None:
     with whole_file(path) as part:
         writer: Any = None
         try:
-            for picture in draw_film(clip, params, params.fps):
+            for picture in draw_film(clip, params, params.fps, progress):
                 if writer is None:
                     size = (picture.shape[1], picture.shape[0])
                     writer = _open_writer(cv2, part, params.fps, size)
@@ -85,20 +78,28 @@ def _open_writer(cv2: Any, path: Path, fps: int, size: tuple[int, int]) -> Any:
     )
 
 
-def draw_film(clip: Clip, params: ViewParams, fps: float) -> Iterator[NDArray[np.uint8]]:
+def draw_film(
+    clip: Clip, params: ViewParams, fps: float, progress: Progress | None = None
+) -> Iterator[NDArray[np.uint8]]:
     """Draw a film's pictures one by one.
 
     Args:
         clip: what to show.
         params: how; `fps` is taken from the argument beside.
         fps: pictures per second.
+        progress: told how many pictures are done, and of how many: first 0, then after each.
 
     Yields:
         Red, green and blue, 0 to 255, shape (h, w, 3), h and w even.
     """
     stage = _Stage(clip, params)
-    for now_us, start_us, end_us in clip.film_steps(params, fps):
+    steps = clip.film_steps(params, fps)
+    for done, (now_us, start_us, end_us) in enumerate(steps):
+        if progress is not None:
+            progress(done, len(steps))
         yield stage.picture(now_us, start_us, end_us)
+    if progress is not None:
+        progress(len(steps), len(steps))
 
 
 class _Stage:
@@ -191,40 +192,3 @@ def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     # matplotlib brings these along, so a picture looks the same on every machine
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts/ttf", name)), size)
-
-
-class _Palette:
-    """The 256 colours of a GIF: ramps for events and text, greys for source frames.
-
-    Pillow's own mapping to a given palette rounds colours before it compares them, which moves
-    even those that the palette holds.
-    """
-
-    def __init__(self, colours: Colours) -> None:
-        steps = np.linspace(0, 1, 40)[:, None]
-        both = np.mean([colours.on, colours.off], axis=0)
-        ramps = [
-            (1 - steps) * np.array(colours.ground) + steps * np.array(end)
-            for end in (colours.on, colours.off, both)
-        ]
-        ramps += [
-            (1 - steps[::3]) * np.array(colours.page) + steps[::3] * np.array(end)
-            for end in (colours.ink, colours.faint, colours.on, colours.off)
-        ]
-        n_left = 256 - sum(map(len, ramps))
-        ramps.append(np.repeat(np.linspace(0, 255, n_left)[:, None], 3, axis=1))
-        self.table = np.rint(np.concatenate(ramps)).astype(np.int64)
-        # nearest entry of each colour met so far, by its 24 bits
-        self.nearest = np.full(1 << 24, -1, np.int16)
-
-    def apply(self, picture: NDArray[np.uint8]) -> Image.Image:
-        """Give a picture with each colour replaced by the nearest of the palette."""
-        red, green, blue = np.moveaxis(picture.astype(np.int32), -1, 0)
-        packed = (red << 16) | (green << 8) | blue
-        new = np.unique(packed[self.nearest[packed] < 0])
-        split = np.stack([new >> 16, (new >> 8) & 255, new & 255], axis=-1)
-        distance = ((split[:, None, :] - self.table) ** 2).sum(axis=-1)
-        self.nearest[new] = distance.argmin(axis=1)
-        image = Image.fromarray(self.nearest[packed].astype(np.uint8))
-        image.putpalette(self.table.astype(np.uint8).tobytes())
-        return image

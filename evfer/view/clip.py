@@ -14,7 +14,8 @@ from evfer.pictures import GROUNDS, Colours
 
 __all__ = ["Clip", "ViewParams", "short_number"]
 
-_MAX_PICTURES = 3000
+_MAX_PICTURES = 15_000
+"""Ten minutes of film; whoever asks for more has most likely misplaced a digit."""
 _LEAST_WINDOW_US = 50_000
 """Of a calm face less time shows dots, and no face."""
 
@@ -117,7 +118,7 @@ class Clip:
             events that it shows, all in microseconds.
 
         Raises:
-            ConfigError: if the film would have more than 3000 pictures.
+            ConfigError: if the film would have more than 15000 pictures.
         """
         step_us = 1e6 / fps / params.slowdown
         n_pictures = max(1, math.ceil(self.duration_us / step_us - 1e-9))

@@ -1,0 +1,122 @@
+"""A data set as a page: one row a class, clips that play where the reader points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evfer.pictures import accumulate
+from evfer.pictures.drawing import shorten
+from evfer.view.clip import Clip, short_number
+from evfer.view.packing import pack
+from evfer.view.page import write_page
+
+__all__ = ["film_cells", "write_gallery"]
+
+_STEPS = 24
+_MOST_SIDE = 112
+_LEAST_WINDOW_US = 50_000
+_LEVELS = (1, 2, 4)
+"""Events from which on a cell has each of its three strengths."""
+_STRENGTHS = (0.55, 0.8, 1.0)
+_SCRIPTS = ("bytes.js", "paint.js", "stage.js", "gallery.js")
+
+
+def write_gallery(
+    rows: Mapping[str, Sequence[Clip]],
+    path: Path,
+    *,
+    title: str,
+    subtitle: str,
+    counts: Mapping[str, int] | None = None,
+) -> None:
+    """Write a few recordings of each class as a self-contained page, one row a class.
+
+    Args:
+        rows: recordings of each class, by the class's name; their subtitles name them.
+        path: where to write.
+        title: the data set's name.
+        subtitle: what else to say about it.
+        counts: recordings that the set has of each class, by the class's name.
+
+    Raises:
+        OutputError: if `path` cannot be written.
+    """
+    films: list[dict[str, Any]] = []
+    shown = []
+    factor = 1
+    for name, clips in rows.items():
+        tiles = []
+        for clip in clips:
+            cells, factor = film_cells(clip)
+            per_step = np.count_nonzero(cells, axis=(1, 2))
+            height, width = cells.shape[1:]
+            tiles.append(
+                {
+                    "place": len(films),
+                    "width": width,
+                    "height": height,
+                    "name": shorten(clip.subtitle, 60),
+                    "words": f"{short_number(len(clip.events))} events, "
+                    f"{clip.duration_us / 1e6:.2f} s",
+                }
+            )
+            films.append(
+                {
+                    "width": width,
+                    "height": height,
+                    "steps": _STEPS,
+                    "busiest": int(per_step.argmax()),
+                    "duration_us": clip.duration_us,
+                    "cells": pack(cells.reshape(-1)),
+                }
+            )
+        total = (counts or {}).get(name, len(clips))
+        words = f"{len(clips)} of {total:,}" if total > len(clips) else f"{len(clips)}"
+        shown.append({"name": shorten(name, 60), "words": words, "clips": tiles})
+    write_page(
+        path,
+        "gallery.html",
+        _SCRIPTS,
+        {"clips": films, "strengths": list(_STRENGTHS)},
+        title=shorten(title, 200),
+        subtitle=subtitle,
+        rows=shown,
+        steps=_STEPS,
+        window=f"{_STEPS}th",
+        binned=factor,
+    )
+
+
+def film_cells(clip: Clip) -> tuple[NDArray[np.uint8], int]:
+    """Boil a clip down to a small film of cells.
+
+    Args:
+        clip: what to show.
+
+    Returns:
+        Numbers of shape (steps, h, w), uint8: 0 where no event fell, else 1 to 9, namely
+        1 + 3 kind + level with kind 0 OFF, 1 ON, 2 as many of both, and level 0 to 2 for 1, 2
+        and 4 events or more; and how many sensor pixels a side share a cell.
+    """
+    size = clip.sensor_size
+    factor = -(-max(size.width, size.height) // _MOST_SIDE)
+    height, width = -(-size.height // factor), -(-size.width // factor)
+    cells = np.zeros((_STEPS, height, width), np.uint8)
+    for step in range(_STEPS):
+        end = clip.duration_us * (step + 1) // _STEPS
+        if step == _STEPS - 1 and len(clip.events):
+            end = max(end, int(clip.events["t"][-1]) + 1)
+        start = min(clip.duration_us * step // _STEPS, end - _LEAST_WINDOW_US)
+        counts = accumulate(clip.events, size, max(0, start), end)
+        padded = np.zeros((2, height * factor, width * factor), np.int64)
+        padded[:, : size.height, : size.width] = counts
+        off, on = padded.reshape(2, height, factor, width, factor).sum(axis=(2, 4))
+        kind = np.where(on > off, 1, np.where(off > on, 0, 2))
+        level = np.digitize(off + on, _LEVELS) - 1
+        cells[step] = np.where(level < 0, 0, 1 + 3 * kind + level)
+    return cells, factor

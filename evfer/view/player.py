@@ -1,0 +1,124 @@
+"""One clip as a page that plays it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from evfer import config
+from evfer.frames.params import Kind, Resize
+from evfer.pictures import accumulate, event_picture
+from evfer.pictures.drawing import shorten
+from evfer.transforms.edits import Columns
+from evfer.view.clip import Clip, ViewParams
+from evfer.view.packing import pack_events
+from evfer.view.page import write_page
+from evfer.view.variants import PlayerParams, variants
+
+__all__ = ["write_player"]
+
+_SCRIPTS = ("bytes.js", "events.js", "frames.js", "paint.js", "stage.js", "player.js")
+_MOST_FRAMES = 150
+_FRAME_SIDE = 240
+_QUALITY = 82
+
+
+def write_player(clip: Clip, path: Path, params: ViewParams, player: PlayerParams) -> None:
+    """Write a clip as a self-contained HTML page that plays it.
+
+    Args:
+        clip: what to show; every event of it goes into the page.
+        path: the file.
+        params: `slowdown` sets the speed at which it opens.
+        player: what to offer beside the events.
+
+    Raises:
+        OutputError: if `path` cannot be written.
+    """
+    size = clip.sensor_size
+    columns = Columns.of(clip.events)
+    end_us = max(clip.duration_us, int(columns.t[-1]) + 1 if len(columns.t) else 1)
+    title, subtitle = shorten(clip.title, 200), shorten(clip.subtitle, 200)
+    data: dict[str, Any] = {
+        "sensor": [size.width, size.height],
+        "duration_us": end_us,
+        "speed": 1 / params.slowdown,
+        "window_us": params.window_s * 1e6 or 50_000,
+        "events": pack_events(columns),
+        "frames": _frames(clip),
+        "framing": config.to_dict(player.frames),
+        "augmentations": variants(clip.events, size, clip.subtitle, player),
+    }
+    write_page(
+        path,
+        "player.html",
+        _SCRIPTS,
+        data,
+        title=title or subtitle or "clip",
+        subtitle=subtitle if title else "",
+        facts=clip.facts,
+        sensor=size,
+        has_frames=clip.frames is not None,
+        thinned=_thinned(clip),
+        kinds=Kind.__args__,  # type: ignore[attr-defined]
+        resizes=[name for name in Resize.__args__ if name != "none"],  # type: ignore[attr-defined]
+        framing=player.frames,
+        recipe=player.recipe,
+        seed=player.seed,
+        still=_still(clip, params),
+    )
+
+
+def _frames(clip: Clip) -> dict[str, Any] | None:
+    """Give source frames as JPEG, small enough that the page stays light."""
+    if clip.frames is None:
+        return None
+    every = _thinned(clip)
+    chosen = clip.frames[::every]
+    height, width = chosen.shape[1:]
+    scale = min(1.0, _FRAME_SIDE / max(height, width))
+    shape = (max(1, round(width * scale)), max(1, round(height * scale)))
+    times = np.rint(clip.frame_times_s[::every] * 1e6).astype(np.int64)
+    return {
+        "width": shape[0],
+        "height": shape[1],
+        "times_us": times.tolist(),
+        "images": [_picture(_grey(frame), "JPEG", shape) for frame in chosen],
+    }
+
+
+def _thinned(clip: Clip) -> int:
+    """Tell that every n-th source frame goes into the page."""
+    return 1 if clip.frames is None else -(-len(clip.frames) // _MOST_FRAMES)
+
+
+def _grey(frame: NDArray[np.generic]) -> NDArray[np.uint8]:
+    return np.clip(np.rint(frame.astype(np.float64)), 0, 255).astype(np.uint8)
+
+
+def _still(clip: Clip, params: ViewParams) -> str:
+    """Give the clip's busiest twelfth, for readers that run no script."""
+    times = clip.events["t"]
+    span = max(1, clip.duration_us // 12)
+    start = 0
+    if len(times):
+        ends = np.searchsorted(times, times + span)
+        start = int(times[int(np.argmax(ends - np.arange(len(times))))])
+    counts = accumulate(clip.events, clip.sensor_size, start, start + span)
+    return _picture(event_picture(counts, params.colours), "PNG")
+
+
+def _picture(pixels: NDArray[np.uint8], kind: str, size: tuple[int, int] | None = None) -> str:
+    image = Image.fromarray(pixels)
+    if size and size != image.size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, kind, quality=_QUALITY, optimize=True)
+    text = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f"data:image/{kind.lower()};base64,{text}"
