@@ -1,19 +1,25 @@
-"""Reports: result rows in, one self-contained HTML page, tables and figures out."""
+"""Reports: result rows in, one self-contained HTML page, tables and figures out.
+
+<out>/report.html    the page, which needs none of the others
+<out>/tables/        every table as CSV and JSON, the main ones as Markdown and LaTeX too
+<out>/figures/       every figure as SVG, PDF and PNG
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from evfer.files import whole_file, write_text
 from evfer.report.examples import FrameLookup, collect
-from evfer.report.figures import confusion_figure, curve_figure, score_figure, seats
-from evfer.report.page import ArenaFigures, compose
+from evfer.report.gallery import draw_all
+from evfer.report.looking import collect_looks
+from evfer.report.page import compose
 from evfer.report.results import read_results
-from evfer.report.summary import Arena, bring_together
-from evfer.report.tables import all_tables
+from evfer.report.studies import find_studies
+from evfer.report.summary import bring_together
+from evfer.report.table import to_csv, to_json, to_latex, to_markdown
+from evfer.report.tables import build_tables
 
 __all__ = ["FrameLookup", "ReportPaths", "render"]
 
@@ -24,8 +30,8 @@ class ReportPaths:
 
     Args:
         page: the HTML page, which needs none of the others.
-        tables: CSV and Markdown.
-        figures: PNG and SVG.
+        tables: CSV, JSON, Markdown and LaTeX.
+        figures: PNG, PDF and SVG.
         problems: what in the results could not be used, in words; the page says it too.
     """
 
@@ -44,8 +50,8 @@ def render(
 ) -> ReportPaths:
     """Write a report on finished folds.
 
-    Rows that are cut short or make no sense are left out and told about. The same rows and
-    recordings give the same page, byte for byte.
+    Rows that are cut short or make no sense are left out and told about. The same rows,
+    recordings and weights give the same page, byte for byte.
 
     Args:
         results: a run's folder, or a folder of runs.
@@ -67,64 +73,31 @@ def render(
     out = results / "report" if out is None else Path(out)
     found = read_results(results)
     arenas = bring_together(found.rows)
-    figures = _figures(arenas)
+    studies = find_studies(arenas, found)
+    tables = build_tables(arenas, studies)
     examples = collect(arenas, found.runs, data, frames)
-    tables = all_tables(arenas)
-    drawn = [figure for of_arena in figures for figure in of_arena.all]
-    beside = [f"tables/{name}" for name, _ in tables]
-    beside += [f"figures/{figure.name}.{ending}" for figure in drawn for ending in ("svg", "png")]
-    page = compose(found, arenas, figures, examples, [name for name, _ in tables])
-    for name, text in tables:
-        write_text(out / "tables" / name, text)
-    for figure in drawn:
-        write_text(out / "figures" / f"{figure.name}.svg", figure.svg)
-        with whole_file(out / "figures" / f"{figure.name}.png") as part:
-            part.write_bytes(figure.png)
+    looks = collect_looks(arenas, found.runs, data)
+    gallery = draw_all(arenas, studies, looks)
+    page = compose(found, arenas, studies, tables, gallery, examples, looks)
+    written_tables: list[Path] = []
+    for table in tables.values():
+        forms = {"csv": to_csv, "json": to_json}
+        if table.main:
+            forms |= {"md": to_markdown, "tex": to_latex}
+        for ending, write in forms.items():
+            path = out / "tables" / f"{table.name}.{ending}"
+            write_text(path, write(table))
+            written_tables.append(path)
+    written_figures: list[Path] = []
+    for figure in gallery.all:
+        base = out / "figures" / figure.name
+        write_text(base.with_suffix(".svg"), figure.svg)
+        for ending, content in ((".png", figure.png), (".pdf", figure.pdf)):
+            with whole_file(base.with_suffix(ending)) as part:
+                part.write_bytes(content)
+        written_figures += [base.with_suffix(ending) for ending in (".svg", ".png", ".pdf")]
     # the page last: where it is, all else is
     write_text(out / "report.html", page)
-    paths = [out / name for name in beside]
     return ReportPaths(
-        out / "report.html",
-        tuple(paths[: len(tables)]),
-        tuple(paths[len(tables) :]),
-        found.problems,
+        out / "report.html", tuple(written_tables), tuple(written_figures), found.problems
     )
-
-
-def _figures(arenas: Sequence[Arena]) -> list[ArenaFigures]:
-    names, colours = _Names(), seats(arenas)
-    found = []
-    for arena in arenas:
-        where = (arena.set_name, arena.protocol)
-        curves = (
-            curve_figure(group, arena.name, names.take("curves", *where, group.name))
-            for group in arena.groups
-        )
-        found.append(
-            ArenaFigures(
-                score_figure(arena, names.take("accuracy", *where), colours),
-                tuple(
-                    confusion_figure(group, arena.name, names.take("confusion", *where, group.name))
-                    for group in arena.groups
-                    if group.confusion.sum()
-                ),
-                tuple(figure for figure in curves if figure is not None),
-            )
-        )
-    return found
-
-
-class _Names:
-    """File names from names in the data: short, plain and each only once."""
-
-    def __init__(self) -> None:
-        self.taken: set[str] = set()
-
-    def take(self, *words: str) -> str:
-        plain = [re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-")[:32] for word in words]
-        base = name = "-".join(word for word in plain if word)
-        number = 2
-        while name in self.taken:
-            name, number = f"{base}-{number}", number + 1
-        self.taken.add(name)
-        return name

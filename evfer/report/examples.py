@@ -27,7 +27,15 @@ from evfer.report.results import Run
 from evfer.report.rows import Prediction
 from evfer.report.summary import Arena, Group
 
-__all__ = ["Answer", "Example", "Examples", "FrameLookup", "choose_examples", "collect"]
+__all__ = [
+    "Answer",
+    "Example",
+    "Examples",
+    "FrameLookup",
+    "choose_examples",
+    "collect",
+    "find_recording",
+]
 
 N_STEPS = 24
 """Pictures in an example's film."""
@@ -122,7 +130,7 @@ def collect(
     missing: list[str] = []
     for arena, clip_id in wanted[:_MOST]:
         try:
-            path = _find(arena, clip_id, runs, data)
+            path = find_recording(arena, clip_id, runs, data)
             recording = store.read(path)
         except EvferError as error:
             missing.append(str(error))
@@ -140,7 +148,7 @@ def collect(
     return Examples(tuple(shown), note)
 
 
-def _find(arena: Arena, clip_id: str, runs: Mapping[str, Run], data: Path | None) -> Path:
+def find_recording(arena: Arena, clip_id: str, runs: Mapping[str, Run], data: Path | None) -> Path:
     """Give the path of a clip's recording.
 
     Raises:

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from evfer.report import words
+from evfer.datasets import cards
+from evfer.report import energy, words
+from evfer.report.drawing import Figure, seats
 from evfer.report.examples import N_STEPS, Examples
-from evfer.report.figures import Figure, seats
+from evfer.report.gallery import Gallery
+from evfer.report.looking import Looks
+from evfer.report.markup import table_html
 from evfer.report.results import Results, Run
 from evfer.report.rows import FoldRow
-from evfer.report.summary import Arena, Group
+from evfer.report.studies import AugmentationStudy
+from evfer.report.summary import MOST_COMPARED, Arena, Group
+from evfer.report.table import Table
 
-__all__ = ["ArenaFigures", "compose"]
+__all__ = ["compose"]
 
-
-@dataclass(frozen=True)
-class ArenaFigures:
-    """An arena's figures: the scores, and for each group confusion and curves."""
-
-    scores: Figure
-    confusion: tuple[Figure, ...]
-    curves: tuple[Figure, ...]
-
-    @property
-    def all(self) -> tuple[Figure, ...]:
-        """Every figure."""
-        return (self.scores, *self.confusion, *self.curves)
+_SEVERAL_ORIGINS = 12
+"""Groups whose provenance is told in full; of more, what they share would fill pages."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +42,25 @@ class _Origin:
 def compose(
     results: Results,
     arenas: Sequence[Arena],
-    figures: Sequence[ArenaFigures],
+    studies: Sequence[AugmentationStudy],
+    tables: Mapping[str, Table],
+    gallery: Gallery,
     examples: Examples,
-    tables: Sequence[str],
+    looks: Looks,
 ) -> str:
     """Write the page.
 
     Args:
         results: for provenance and for what could not be read.
         arenas: what was tested.
-        figures: of each arena.
+        studies: sets of augmentations compared.
+        tables: every table.
+        gallery: every figure.
         examples: clips to show.
-        tables: names of the tables that lie beside the page.
+        looks: where networks fired.
 
     Returns:
-        HTML in which every text from the data is escaped.
+        HTML in which every text from the data is escaped, and which may run its own script alone.
     """
     environment = Environment(
         loader=PackageLoader("evfer.report"),
@@ -69,24 +70,74 @@ def compose(
         lstrip_blocks=True,
     )
     environment.filters["percent"] = words.percent
-    environment.filters["interval"] = words.interval
+
+    def source(name: str) -> Markup:
+        return Markup(environment.loader.get_source(environment, name)[0])  # type: ignore[union-attr]
+
+    script = source("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    groups = [group for arena in arenas for group in arena.groups]
     return environment.get_template("page.html").render(
-        style=Markup(environment.loader.get_source(environment, "page.css")[0]),  # type: ignore[union-attr]
+        light=source("light.css"),
+        dark=source("dark.css"),
+        style=source("page.css"),
+        script=script,
+        policy=(
+            f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+            "img-src data:; base-uri 'none'; form-action 'none'"
+        ),
         title=_title(arenas),
         facts=_facts(arenas),
-        arenas=list(zip(arenas, figures, strict=True)),
+        arenas=list(zip(arenas, gallery.arenas, strict=True)),
+        studies=list(zip(studies, gallery.studies, strict=False)),
+        gallery=gallery,
+        tables=tables,
+        table=lambda name, **options: table_html(tables[name], **options),
+        part=lambda name, study: _part(tables[name], study),
+        figure=_figure,
+        counts=_counts(arenas),
+        energy_words=energy.explain([g.energy for g in groups if g.energy]),
         examples=examples,
-        any_confusion=any(drawn.confusion for drawn in figures),
-        any_curves=any(drawn.curves for drawn in figures),
+        looks=looks,
         n_steps=N_STEPS,
+        most_compared=MOST_COMPARED,
         seats=seats(arenas),
-        origins=[_origin(g, results) for arena in arenas for g in arena.groups],
+        # where all results are of one set and protocol, the headings say which
+        one_set=["set", "protocol"] if len(arenas) == 1 else [],
+        origins=[_origin(g, results) for a in arenas for g in a.groups][:_SEVERAL_ORIGINS],
+        n_origins=len(groups),
         problems=results.problems,
-        tables=list(tables),
-        n_figures=sum(len(drawn.all) for drawn in figures),
         words=words,
-        inline=lambda figure: Markup(figure.inline),
     )
+
+
+def _figure(figure: Figure) -> Markup:
+    files = f"figures/{figure.name} .svg .pdf .png"
+    # names of files hold letters, digits and hyphens alone
+    return Markup(f'{figure.inline}<p class="files">{files}</p>')
+
+
+def _part(table: Table, study: AugmentationStudy) -> Markup:
+    """Write the rows of one study out of a table of all of them."""
+    place = (study.model, study.arena.set_name, study.arena.protocol)
+    rows = [row for row in table.rows if row[:3] == place]
+    title = f"{table.title}, {study.model} on {study.arena.name}"
+    return table_html(table, hide=("model", "set", "protocol"), rows=rows, label=title)
+
+
+def _counts(arenas: Sequence[Arena]) -> list[tuple[str, int, int, int, int]]:
+    """Give, of sets whose published counts are known, theirs and ours: clips and subjects."""
+    found = {}
+    for arena in arenas:
+        card = cards.find_by_set(arena.set_name)
+        said = [item for group in arena.groups for item in group.predictions]
+        if card is None or card.published is None or not said:
+            continue
+        clips = len({(item.clip_id, item.subject) for item in said})
+        people = len({item.subject for item in said})
+        known = card.published
+        found[arena.name] = (arena.name, clips, known.clips, people, known.subjects)
+    return list(found.values())
 
 
 def _title(arenas: Sequence[Arena]) -> str:

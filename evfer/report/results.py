@@ -26,11 +26,13 @@ class Bench:
         model: the network it measured.
         recipe_sha256: digest of the recipe it followed.
         command: the command line that repeats it.
+        recipe: the recipe itself.
     """
 
     model: str = ""
     recipe_sha256: str = ""
     command: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,21 @@ class Run:
         benches: the commands that wrote into it.
         data: the data folder that it read.
         settings: the text of its `run.toml`.
+        folder: where it lies.
     """
 
     name: str
     benches: tuple[Bench, ...] = ()
     data: Path | None = None
     settings: str = ""
+    folder: Path | None = None
+
+    def recipe(self, row: FoldRow) -> Mapping[str, Any]:
+        """Give the recipe that a row followed; empty where it is not kept."""
+        for bench in self.benches:
+            if bench.recipe_sha256 and bench.recipe_sha256 == row.recipe_sha256:
+                return bench.recipe
+        return {}
 
     def commands(self, row: FoldRow) -> tuple[str, ...]:
         """Give the commands that can have written a row."""
@@ -141,12 +152,12 @@ def _keep_last(rows: list[FoldRow]) -> tuple[list[FoldRow], int]:
 
 def _read_run(path: Path, name: str) -> tuple[Run, list[str]]:
     if not path.is_file():
-        return Run(name), []
+        return Run(name, folder=path.parent), []
     try:
         found = config.read_toml(path)
         text = path.read_text(encoding="utf-8")
     except (ConfigError, OSError) as error:
-        return Run(name), [f"run {name}: its run.toml cannot be read ({error})"]
+        return Run(name, folder=path.parent), [f"run {name}: its run.toml cannot be read ({error})"]
     below = found.get("bench")
     tables = [found, *(below.values() if isinstance(below, dict) else ())]
     benches = [_read_bench(table) for table in tables if isinstance(table, dict)]
@@ -154,9 +165,10 @@ def _read_run(path: Path, name: str) -> tuple[Run, list[str]]:
     data = next((folder for folder in folders if isinstance(folder, str) and folder), None)
     return Run(
         name,
-        tuple(bench for bench in benches if bench.command),
+        tuple(bench for bench in benches if bench.command or bench.recipe),
         Path(data) if data else None,
         text[:_LONGEST_TEXT],
+        path.parent,
     ), []
 
 
@@ -164,5 +176,11 @@ def _read_bench(table: Mapping[str, Any]) -> Bench:
     command = table.get("command", "")
     if isinstance(command, list):
         command = shlex.join(str(word) for word in command)
-    model, recipe = (table.get(name, "") for name in ("model", "recipe_sha256"))
-    return Bench(shorten(str(model), 200), shorten(str(recipe), 200), shorten(str(command), 2000))
+    model, digest = (table.get(name, "") for name in ("model", "recipe_sha256"))
+    recipe = table.get("recipe")
+    return Bench(
+        shorten(str(model), 200),
+        shorten(str(digest), 200),
+        shorten(str(command), 2000),
+        recipe if isinstance(recipe, dict) else {},
+    )

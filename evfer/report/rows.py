@@ -6,14 +6,16 @@ field that is missing or makes no sense is left out and told about, and never st
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evfer.pictures.drawing import shorten
+from evfer.report.energy import RowEnergy, parse_energy
 
 __all__ = ["Epoch", "FoldRow", "Leak", "Prediction", "parse_row", "read_rows"]
 
@@ -24,8 +26,7 @@ _MOST_CLASSES = 1000
 """A class index beyond this is damage, and would ask for a matrix that fills the memory."""
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):  # there are many, and dataclasses take thrice as long to make
     """What a model said about one test clip; classes are indices, `confidence` 0 to 1."""
 
     clip_id: str
@@ -40,8 +41,7 @@ class Prediction:
         return self.label == self.prediction
 
 
-@dataclass(frozen=True)
-class Epoch:
+class Epoch(NamedTuple):
     """One epoch of training; None where the row does not say."""
 
     epoch: int
@@ -68,6 +68,9 @@ class FoldRow:
         ece: expected calibration error.
         anytime: accuracy had each clip ended after its step 1, 2, ...; empty for networks that
             decide once, and where the row does not say.
+        energy: what a clip costs; None where the row does not say.
+        labels_sha256: digest of who shows what in the set.
+        model_sha256: digest of the network's source where it is not evfer's.
         confusion: counts, rows true, columns predicted; empty where not known.
         problems: what in this row could not be used, in words.
     """
@@ -103,6 +106,9 @@ class FoldRow:
     test_seconds: float | None
     ece: float | None = None
     anytime: tuple[float, ...] = ()
+    energy: RowEnergy | None = None
+    labels_sha256: str = ""
+    model_sha256: str = ""
     classes: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     predictions: tuple[Prediction, ...] = ()
@@ -204,6 +210,9 @@ def parse_row(found: Mapping[str, Any], run: str, place: str) -> FoldRow:
         test_seconds=values.number("test_seconds"),
         ece=values.share("ece"),
         anytime=_shares(values.items("anytime")),
+        energy=parse_energy(found.get("energy")),
+        labels_sha256=values.text("labels_sha256"),
+        model_sha256=values.text("model_sha256"),
         classes=classes,
         confusion=confusion,
         predictions=predictions,
@@ -251,7 +260,13 @@ class _Values:
 
 
 def _text(value: Any) -> str:
-    return shorten(str(value), _LONGEST_NAME)
+    return _clean(str(value))
+
+
+@functools.lru_cache(maxsize=65536)
+def _clean(text: str) -> str:
+    # the names of clips and people come again and again
+    return shorten(text, _LONGEST_NAME)
 
 
 def _number(value: Any) -> float | None:

@@ -5,7 +5,9 @@ Rows are only brought together when everything that shaped them but fold and see
 
 from __future__ import annotations
 
-from collections import defaultdict
+import functools
+import itertools
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evfer import metrics
+from evfer.report.energy import RowEnergy, mean_energy
 from evfer.report.rows import FoldRow, Leak, Prediction
 
-__all__ = ["Arena", "Difference", "Group", "bring_together"]
+__all__ = ["MOST_COMPARED", "Arena", "Difference", "Group", "bring_together"]
 
+MOST_COMPARED = 12
+"""Groups of an arena, the best first, that are compared each with each."""
 _FEW_SUBJECTS = 10
 _LEVEL = 0.95
+
+_Shares = dict[tuple[int | None, str, str], float]
+"""Share of right answers over the seeds, by fold, clip and subject."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +59,22 @@ class Group:
         """A row that stands for what all rows share."""
         return self.rows[0]
 
-    @property
+    @functools.cached_property
     def predictions(self) -> list[Prediction]:
         """The predictions of all rows."""
         return [said for row in self.rows for said in row.predictions]
 
-    @property
+    @functools.cached_property
     def folds(self) -> tuple[int, ...]:
         """The folds that there are rows of."""
         return tuple(sorted({row.fold for row in self.rows if row.fold is not None}))
 
-    @property
+    @functools.cached_property
     def seeds(self) -> tuple[int, ...]:
         """The seeds that there are rows of."""
         return tuple(sorted({row.seed for row in self.rows if row.seed is not None}))
 
-    @property
+    @functools.cached_property
     def n_subjects(self) -> int:
         """The number of people tested."""
         return len({said.subject for said in self.predictions})
@@ -78,8 +86,11 @@ class Group:
 
     @property
     def ece(self) -> float | None:
-        """Mean expected calibration error of the rows."""
-        return _mean(row.ece for row in self.rows)
+        """Mean expected calibration error of the rows; of all together where none says it."""
+        stated = _mean(row.ece for row in self.rows)
+        if stated is None and self.calibration:
+            return self.calibration.error
+        return stated
 
     @property
     def anytime(self) -> tuple[float, ...]:
@@ -113,7 +124,30 @@ class Group:
         chose = self.leak.test_chose or ()
         return self.first.selected_on == "best_test_epoch" or bool(chose)
 
-    @property
+    @functools.cached_property
+    def people(self) -> tuple[metrics.SubjectScore, ...]:
+        """Each person's score."""
+        right: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        for said in self.predictions:
+            counts = right[said.subject]
+            counts[0] += 1
+            counts[1] += said.label == said.prediction
+        return tuple(metrics.SubjectScore(s, n, r / n) for s, (n, r) in sorted(right.items()))
+
+    @functools.cached_property
+    def calibration(self) -> metrics.Calibration | None:
+        """How confidences fit accuracies, over all rows; None where no row states confidences."""
+        said = [said for said in self.predictions if said.confidence is not None]
+        if not said:
+            return None
+        return metrics.calibrate([s.confidence or 0.0 for s in said], [s.right for s in said])
+
+    @functools.cached_property
+    def energy(self) -> RowEnergy | None:
+        """Mean energy of a clip; None if no row says it."""
+        return mean_energy(row.energy for row in self.rows)
+
+    @functools.cached_property
     def leak(self) -> Leak:
         """The leak report over all rows."""
         weights = [row.n_test or len(row.predictions) or 1 for row in self.rows]
@@ -171,6 +205,8 @@ class Arena:
     groups: tuple[Group, ...]
     differences: tuple[Difference, ...]
     """The best group less each other one that can be compared with it."""
+    pairs: tuple[Difference, ...] = ()
+    """Each of the best groups less each that comes after it; the first ones are `differences`."""
 
 
 def bring_together(rows: Sequence[FoldRow]) -> tuple[Arena, ...]:
@@ -180,8 +216,9 @@ def bring_together(rows: Sequence[FoldRow]) -> tuple[Arena, ...]:
         place = (row.set_name, row.protocol, row.data_fingerprint, row.folds_sha256)
         arenas[place].append(row)
     names = {key: f"{key[0]}, {key[1]} protocol" for key in arenas}
+    alike = Counter(key[:2] for key in arenas)
     for key, name in list(names.items()):
-        if sum(other[:2] == key[:2] for other in arenas) > 1:
+        if alike[key[:2]] > 1:
             data, folds = (digest[:8] or "unknown" for digest in key[2:])
             names[key] = f"{name} (data {data}, folds {folds})"
     return tuple(_arena(names[key], arenas[key]) for key in sorted(arenas))
@@ -194,10 +231,14 @@ def _arena(name: str, rows: Sequence[FoldRow]) -> Arena:
     names = _names(list(found))
     groups = [_group(names[key], members) for key, members in found.items()]
     groups.sort(key=lambda g: (-(g.accuracy.mean if g.accuracy else -1.0), g.name))
-    compared = [_difference(groups[0], other) for other in groups[1:]]
+    best = groups[:MOST_COMPARED]
+    tests = [_tests(group) for group in best]
+    both = itertools.combinations(range(len(best)), 2)
+    compared = [_difference(best[i], best[j], tests[i], tests[j]) for i, j in both]
+    pairs = tuple(item for item in compared if item is not None)
+    differences = tuple(item for item in pairs if item.first == groups[0].name)
     first = rows[0]
-    differences = tuple(item for item in compared if item is not None)
-    return Arena(name, first.set_name, first.protocol, tuple(groups), differences)
+    return Arena(name, first.set_name, first.protocol, tuple(groups), differences, pairs)
 
 
 def _group_key(row: FoldRow) -> tuple[Any, ...]:
@@ -218,10 +259,10 @@ def _names(keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], str]:
     names = {key: tries[-1](key) for key in keys}
     for spell in reversed(tries):
         shorter = {key: spell(key) for key in keys}
-        counts = list(shorter.values())
-        names |= {key: name for key, name in shorter.items() if counts.count(name) == 1}
+        counts = Counter(shorter.values())
+        names |= {key: name for key, name in shorter.items() if counts[name] == 1}
     # what is still alike differs in its classes only
-    for name in {name for name in names.values() if list(names.values()).count(name) > 1}:
+    for name in [name for name, n in Counter(names.values()).items() if n > 1]:
         for number, key in enumerate([key for key in keys if names[key] == name], 1):
             names[key] = f"{name} ({number})"
     return names
@@ -270,8 +311,7 @@ def _interval(predictions: Sequence[Prediction]) -> tuple[float, float] | None:
     return metrics.subject_bootstrap(rows, level=_LEVEL)
 
 
-def _difference(first: Group, second: Group) -> Difference | None:
-    ours, theirs = _tests(first), _tests(second)
+def _difference(first: Group, second: Group, ours: _Shares, theirs: _Shares) -> Difference | None:
     if not ours or ours.keys() != theirs.keys():
         return None
     subjects = [subject for _, _, subject in ours]
@@ -295,9 +335,6 @@ def _difference(first: Group, second: Group) -> Difference | None:
         if answered and len(clips) == len(ours)
         else None,
     )
-
-
-_Shares = dict[tuple[int | None, str, str], float]
 
 
 def _resampled_t(

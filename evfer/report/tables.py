@@ -1,263 +1,421 @@
-"""The report's tables as CSV and Markdown, with every number unrounded in the CSV."""
+"""The report's tables: what the rows say, and what sums them up, every number unrounded."""
 
 from __future__ import annotations
 
-import csv
-import io
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from evfer import metrics
+from evfer.report.energy import PUBLISHED_ANN_MJ, PUBLISHED_SNN_MJ, RowEnergy
+from evfer.report.studies import AugmentationStudy
 from evfer.report.summary import Arena, Difference, Group
-from evfer.report.words import interval, percent, rule
+from evfer.report.table import Column, Kind, Table
+from evfer.report.words import chosen, rule, tally
 
-__all__ = ["Table", "all_tables"]
+__all__ = ["build_tables", "correct_for_number"]
 
-Table = tuple[str, str]
-"""A file's name and its text."""
+_PLACE = (Column("set", "set"), Column("protocol", "protocol"))
+_MODEL = Column("model", "model")
 
-_SUMMARY = (
-    "set",
-    "protocol",
-    "model",
-    "accuracy",
-    "accuracy_std",
-    "n_results",
-    "n_folds",
-    "n_seeds",
-    "interval_low",
-    "interval_high",
-    "pooled_accuracy",
-    "n_subjects",
-    "uar",
-    "macro_f1",
-    "ece",
-    "chance",
-    "majority",
-    "collapsed_results",
-    "selected_on",
-    "optimistic",
-    "subject_overlap",
-    "never_tested",
-    "multiply_tested",
-    "parameters",
-    "recipe",
-    "recipe_sha256",
-    "data_fingerprint",
-    "folds_sha256",
-)
-_FOLDS = (
-    "set",
-    "protocol",
-    "model",
-    "run",
-    "seed",
-    "fold",
-    "n_folds",
-    "accuracy",
-    "uar",
-    "macro_f1",
-    "ece",
-    "chance",
-    "majority",
-    "collapsed",
-    "selected_on",
-    "selected_epoch",
-    "epochs",
-    "n_train",
-    "n_test",
-    "train_seconds",
-    "test_seconds",
-    "device",
-    "precision",
-)
+Pairs = Sequence[tuple[Arena, Group]]
 
 
-def all_tables(arenas: Sequence[Arena]) -> list[Table]:
-    """Give every table: the summary as CSV and Markdown, and what it sums up as CSV."""
+def build_tables(
+    arenas: Sequence[Arena], studies: Sequence[AugmentationStudy] = ()
+) -> dict[str, Table]:
+    """Give every table by its name.
+
+    Args:
+        arenas: what was tested.
+        studies: sets of augmentations compared.
+    """
     pairs = [(arena, group) for arena in arenas for group in arena.groups]
-    summary = [_summary_row(arena, group) for arena, group in pairs]
-    folds = [
-        (
-            arena.set_name,
-            arena.protocol,
-            group.name,
-            *(getattr(row, name) for name in _FOLDS[3:]),
+    tables = (
+        _accuracy(pairs),
+        _folds(pairs),
+        _leaks(pairs),
+        _confusion(pairs),
+        _differences(arenas),
+        _subjects(pairs),
+        _anytime(pairs),
+        _calibration(pairs),
+        _energy(pairs),
+        _published_energy(),
+        _augmentations(studies),
+        _effects(studies),
+        _steps(studies),
+    )
+    return {table.name: table for table in tables}
+
+
+def _accuracy(pairs: Pairs) -> Table:
+    columns = (
+        _MODEL,
+        *_PLACE,
+        Column("accuracy", "accuracy", "share"),
+        Column("accuracy_std", "± results", "share"),
+        Column("interval", "95% interval", "interval"),
+        Column("uar", "UAR", "share"),
+        Column("macro_f1", "macro F1", "share"),
+        Column("ece", "ECE", "share"),
+        Column("results", "results"),
+        Column("chance", "chance", "share"),
+        Column("majority", "majority", "share"),
+        Column("collapsed_results", "collapsed", "whole"),
+        Column("rule", "epoch chosen by"),
+        Column("warning", "read with care"),
+        *(
+            Column(key)
+            for key in (
+                *("n_results", "n_folds", "n_seeds", "pooled_accuracy", "n_subjects"),
+                *("selected_on", "optimistic", "subject_overlap", "never_tested"),
+                *("multiply_tested", "parameters", "recipe", "recipe_sha256"),
+                *("data_fingerprint", "folds_sha256"),
+            )
+        ),
+    )
+    rows = []
+    for arena, group in pairs:
+        accuracy, leak, first = group.accuracy, group.leak, group.first
+        rows.append(
+            (
+                group.name,
+                arena.set_name,
+                arena.protocol,
+                accuracy.mean if accuracy else None,
+                accuracy.std if accuracy else None,
+                group.interval,
+                group.uar.mean if group.uar else None,
+                group.macro_f1.mean if group.macro_f1 else None,
+                group.ece,
+                tally(group),
+                group.chance,
+                group.majority,
+                group.collapsed,
+                rule(group),
+                _warn(group),
+                len(group.rows),
+                len(group.folds),
+                len(group.seeds),
+                group.pooled,
+                group.n_subjects,
+                first.selected_on,
+                group.optimistic,
+                leak.subject_overlap,
+                leak.never_tested,
+                leak.multiply_tested,
+                first.parameters,
+                first.recipe,
+                first.recipe_sha256,
+                first.data_fingerprint,
+                first.folds_sha256,
+            )
         )
+    return Table("accuracy", "Accuracy", columns, tuple(rows), main=True)
+
+
+def _warn(group: Group) -> str:
+    """Name in a word or two what makes a score look better than it is."""
+    overlap = group.leak.subject_overlap
+    found = {
+        "optimistic": group.optimistic,
+        f"leak: {overlap or 0:.0%} of test clips show people trained on": bool(overlap),
+        "collapsed": bool(group.collapsed),
+        "leaks not stated": overlap is None,
+    }
+    return "; ".join(word for word, applies in found.items() if applies) or "none"
+
+
+_FOLD_COLUMNS: tuple[tuple[str, str, Kind], ...] = (
+    ("run", "", "text"),
+    ("seed", "seed", "whole"),
+    ("fold", "fold", "whole"),
+    ("n_folds", "", "whole"),
+    ("accuracy", "accuracy", "share"),
+    ("uar", "UAR", "share"),
+    ("macro_f1", "macro F1", "share"),
+    ("ece", "ECE", "share"),
+    ("chance", "", "share"),
+    ("majority", "", "share"),
+    ("collapsed", "collapsed", "flag"),
+    ("selected_on", "", "text"),
+    ("selected_epoch", "epoch", "whole"),
+    ("epochs", "", "whole"),
+    ("n_train", "trained on", "whole"),
+    ("n_test", "tested on", "whole"),
+    ("train_seconds", "seconds", "whole"),
+    ("test_seconds", "", "number"),
+    ("device", "", "text"),
+    ("precision", "", "text"),
+)
+
+
+def _folds(pairs: Pairs) -> Table:
+    columns = tuple(Column(*item) for item in _FOLD_COLUMNS)
+    names = [key for key, _, _ in _FOLD_COLUMNS]
+    rows = tuple(
+        (group.name, arena.set_name, arena.protocol, *(getattr(row, name) for name in names))
         for arena, group in pairs
         for row in group.rows
-    ]
-    confusion = [
-        (arena.set_name, arena.protocol, group.name, true, predicted, int(group.confusion[i, j]))
+    )
+    return Table("folds", "Every fold", (_MODEL, *_PLACE, *columns), rows)
+
+
+def _leaks(pairs: Pairs) -> Table:
+    columns = (
+        Column("subject_overlap", "test clips whose subject trained", "share"),
+        Column("never_tested", "clips never tested", "share"),
+        Column("multiply_tested", "clips tested more than once", "share"),
+        Column("test_chose", "chosen by test clips"),
+    )
+    rows = tuple(
+        (
+            *(group.name, arena.set_name, arena.protocol),
+            *(leak.subject_overlap, leak.never_tested, leak.multiply_tested, chosen(group)),
+        )
+        for arena, group in pairs
+        for leak in (group.leak,)
+    )
+    return Table("leaks", "Leaks", (_MODEL, *_PLACE, *columns), rows, main=True)
+
+
+def _confusion(pairs: Pairs) -> Table:
+    columns = (Column("true"), Column("predicted"), Column("count", "", "whole"))
+    rows = tuple(
+        (group.name, arena.set_name, arena.protocol, true, predicted, int(group.confusion[i, j]))
         for arena, group in pairs
         for i, true in enumerate(group.classes)
         for j, predicted in enumerate(group.classes)
-    ]
-    differences = [
-        (
-            *(arena.set_name, arena.protocol, d.first, d.second, d.mean, *d.interval, d.n_clips),
-            *_test_cells(d),
-        )
-        for arena in arenas
-        for d in arena.differences
-    ]
-    subjects = [
-        (arena.set_name, arena.protocol, group.name, found.subject, found.n, found.accuracy)
+    )
+    return Table("confusion", "Confusion", (_MODEL, *_PLACE, *columns), rows)
+
+
+def _differences(arenas: Sequence[Arena]) -> Table:
+    columns = (
+        *_PLACE,
+        Column("first", "first"),
+        Column("second", "second"),
+        Column("difference", "difference, points", "points"),
+        Column("interval", "95% interval", "gap"),
+        Column("n_clips", "tests", "whole"),
+        Column("n_folds", "folds", "whole"),
+        Column("resampled_t", "t", "number"),
+        Column("resampled_t_p", "p over folds", "probability"),
+        Column("resampled_t_p_holm", "corrected", "probability"),
+        Column("first_only_right", "only first right", "whole"),
+        Column("second_only_right", "only second right", "whole"),
+        Column("mcnemar_p", "p over clips", "probability"),
+        Column("mcnemar_p_holm", "corrected", "probability"),
+    )
+    rows: list[tuple[Any, ...]] = []
+    for arena in arenas:
+        found = arena.pairs
+        over_folds = correct_for_number([_p_value(d.resampled_t) for d in found])
+        over_clips = correct_for_number([_p_value(d.mcnemar) for d in found])
+        rows += [
+            (
+                *(arena.set_name, arena.protocol, d.first, d.second, d.mean, d.interval),
+                *(d.n_clips, *_test_cells(d, p_folds, p_clips)),
+            )
+            for d, p_folds, p_clips in zip(found, over_folds, over_clips, strict=True)
+        ]
+    return Table("differences", "Models compared", columns, tuple(rows), main=True)
+
+
+def _p_value(test: metrics.ResampledT | metrics.McNemar | None) -> float | None:
+    return test.p_value if test else None
+
+
+def _test_cells(d: Difference, p_folds: float | None, p_clips: float | None) -> tuple[Any, ...]:
+    t, mcnemar = d.resampled_t, d.mcnemar
+    return (
+        *((t.n_splits, t.statistic, t.p_value, p_folds) if t else (None,) * 4),
+        *(
+            (mcnemar.first_only, mcnemar.second_only, mcnemar.p_value, p_clips)
+            if mcnemar
+            else (None,) * 4
+        ),
+    )
+
+
+def correct_for_number(p_values: Sequence[float | None]) -> list[float | None]:
+    """Correct p-values for how many tests there are.
+
+    Args:
+        p_values: of the tests of one family; None where there was no test.
+
+    Source:
+        Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
+        Statistics 6, 1979; deviates: none.
+
+    Example:
+        >>> correct_for_number([0.01, None, 0.04, 0.03])
+        [0.03, None, 0.06, 0.06]
+    """
+    known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    corrected: list[float | None] = [None] * len(p_values)
+    highest = 0.0
+    for rank, (p, i) in enumerate(known):
+        highest = max(highest, min(1.0, (len(known) - rank) * p))
+        corrected[i] = highest
+    return corrected
+
+
+def _subjects(pairs: Pairs) -> Table:
+    columns = (
+        Column("subject", "subject"),
+        Column("n_tests", "tests", "whole"),
+        Column("accuracy", "accuracy", "share"),
+    )
+    rows = tuple(
+        (group.name, arena.set_name, arena.protocol, found.subject, found.n, found.accuracy)
         for arena, group in pairs
-        for found in metrics.score_subjects([vars(said) for said in group.predictions])
-    ]
-    steps = [
-        (arena.set_name, arena.protocol, group.name, step, accuracy)
+        for found in group.people
+    )
+    return Table("subjects", "Subjects", (_MODEL, *_PLACE, *columns), rows)
+
+
+def _anytime(pairs: Pairs) -> Table:
+    columns = (Column("step", "step", "whole"), Column("accuracy", "accuracy", "share"))
+    rows = tuple(
+        (group.name, arena.set_name, arena.protocol, step, accuracy)
         for arena, group in pairs
         for step, accuracy in enumerate(group.anytime, 1)
-    ]
-    return [
-        ("accuracy.csv", _csv(_SUMMARY, summary)),
-        ("accuracy.md", _markdown(pairs)),
-        ("folds.csv", _csv(_FOLDS, folds)),
-        (
-            "confusion.csv",
-            _csv(("set", "protocol", "model", "true", "predicted", "count"), confusion),
-        ),
-        (
-            "differences.csv",
-            _csv(
-                (
-                    "set",
-                    "protocol",
-                    "first",
-                    "second",
-                    "difference",
-                    "interval_low",
-                    "interval_high",
-                    "n_clips",
-                    "n_folds",
-                    "resampled_t",
-                    "resampled_t_p",
-                    "first_only_right",
-                    "second_only_right",
-                    "mcnemar_p",
-                ),
-                differences,
-            ),
-        ),
-        (
-            "subjects.csv",
-            _csv(("set", "protocol", "model", "subject", "n_tests", "accuracy"), subjects),
-        ),
-        ("anytime.csv", _csv(("set", "protocol", "model", "step", "accuracy"), steps)),
-        (
-            "calibration.csv",
-            _csv(
-                ("set", "protocol", "model", "low", "high", "n", "confidence", "accuracy"),
-                [row for arena, group in pairs for row in _calibration(arena, group)],
-            ),
-        ),
-    ]
+    )
+    return Table("anytime", "Accuracy after each step", (_MODEL, *_PLACE, *columns), rows)
 
 
-def _test_cells(difference: Difference) -> tuple[Any, ...]:
-    t, mcnemar = difference.resampled_t, difference.mcnemar
-    return (
-        *((t.n_splits, t.statistic, t.p_value) if t else (None, None, None)),
+def _calibration(pairs: Pairs) -> Table:
+    columns = (
+        Column("low", "", "share"),
+        Column("high", "", "share"),
+        Column("n", "tests", "whole"),
+        Column("confidence", "confidence", "share"),
+        Column("accuracy", "accuracy", "share"),
+    )
+    rows = tuple(
+        (group.name, arena.set_name, arena.protocol, b.low, b.high, b.n, b.confidence, b.accuracy)
+        for arena, group in pairs
+        if group.calibration
+        for b in group.calibration.bins
+    )
+    return Table("calibration", "Calibration", (_MODEL, *_PLACE, *columns), rows)
+
+
+_ENERGY_TITLES: dict[str, tuple[str, Kind]] = {
+    "clips": ("clips counted", "whole"),
+    "full_mj": ("full, mJ", "energy"),
+    "full_mac_mj": ("full (MAC), mJ", "energy"),
+    "paper_snn_mj": ("paper, mJ", "energy"),
+    "paper_ann_mj": ("paper ANN, mJ", "energy"),
+    "legacy_snn_mj": ("legacy, mJ", "energy"),
+    "legacy_ann_mj": ("legacy ANN, mJ", "energy"),
+    "dense_ann_mj": ("dense ANN, mJ", "energy"),
+    "sparse_ann_mj": ("sparse ANN, mJ", "energy"),
+    "int8_ann_mj": ("8-bit ANN, mJ", "energy"),
+    "rate_per_step": ("firing rate", "number"),
+}
+
+
+def _energy(pairs: Pairs) -> Table:
+    names = [item.name for item in dataclasses.fields(RowEnergy)]
+    ordered = [*_ENERGY_TITLES, *(name for name in names if name not in _ENERGY_TITLES)]
+    columns = tuple(Column(name, *_ENERGY_TITLES.get(name, ("", "number"))) for name in ordered)
+    rows = tuple(
+        (group.name, arena.set_name, arena.protocol, *(getattr(energy, n) for n in ordered))
+        for arena, group in pairs
+        if (energy := group.energy)
+    )
+    return Table("energy", "Energy a clip", (_MODEL, *_PLACE, *columns), rows, main=True)
+
+
+def _published_energy() -> Table:
+    columns = (
+        Column("network", "network"),
+        Column("data", "data set"),
+        Column("energy_mj", "published, mJ", "stated"),
+        Column("times_less", "times less", "number"),
+    )
+    names = ("lowest of the four", "second", "third", "highest")
+    rows = (
+        ("ResNet-18", "each of the four", PUBLISHED_ANN_MJ, 1.0),
         *(
-            (mcnemar.first_only, mcnemar.second_only, mcnemar.p_value)
-            if mcnemar
-            else (None, None, None)
+            ("Spiking-FER", name, energy, PUBLISHED_ANN_MJ / energy)
+            for name, energy in zip(names, PUBLISHED_SNN_MJ, strict=True)
         ),
     )
+    return Table("energy-published", "Published energies (table 3)", columns, rows)
 
 
-def _calibration(arena: Arena, group: Group) -> list[tuple[Any, ...]]:
-    said = [said for said in group.predictions if said.confidence is not None]
-    if not said:
-        return []
-    found = metrics.calibrate([s.confidence or 0.0 for s in said], [s.right for s in said])
-    names = (arena.set_name, arena.protocol, group.name)
-    return [(*names, b.low, b.high, b.n, b.confidence, b.accuracy) for b in found.bins]
-
-
-def _summary_row(arena: Arena, group: Group) -> tuple[Any, ...]:
-    low, high = group.interval or (None, None)
-    accuracy, leak = group.accuracy, group.leak
-    return (
-        arena.set_name,
-        arena.protocol,
-        group.name,
-        accuracy.mean if accuracy else None,
-        accuracy.std if accuracy else None,
-        len(group.rows),
-        len(group.folds),
-        len(group.seeds),
-        low,
-        high,
-        group.pooled,
-        group.n_subjects,
-        group.uar.mean if group.uar else None,
-        group.macro_f1.mean if group.macro_f1 else None,
-        group.ece,
-        group.chance,
-        group.majority,
-        group.collapsed,
-        group.first.selected_on,
-        group.optimistic,
-        leak.subject_overlap,
-        leak.never_tested,
-        leak.multiply_tested,
-        group.first.parameters,
-        group.first.recipe,
-        group.first.recipe_sha256,
-        group.first.data_fingerprint,
-        group.first.folds_sha256,
+def _augmentations(studies: Sequence[AugmentationStudy]) -> Table:
+    columns = (
+        *(_MODEL, *_PLACE),
+        Column("augmentations", "augmentations"),
+        Column("accuracy", "accuracy", "share"),
+        Column("accuracy_std", "± results", "share"),
+        Column("interval", "95% interval", "interval"),
+        Column("uar", "UAR", "share"),
+        Column("validation", "validation", "share"),
+        Column("results", "results"),
+        Column("collapsed_results", "collapsed", "whole"),
     )
-
-
-def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(head)
-    for row in rows:
-        writer.writerow(["" if value is None else value for value in row])
-    return buffer.getvalue()
-
-
-def _markdown(pairs: Sequence[tuple[Arena, Group]]) -> str:
-    head = (
-        "set",
-        "protocol",
-        "model",
-        "accuracy",
-        "spread",
-        "results",
-        "95% interval over subjects",
-        "UAR",
-        "chance",
-        "majority",
-        "collapsed",
-        "epoch chosen by",
-    )
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    for arena, group in pairs:
-        accuracy = group.accuracy
-        cells = (
-            arena.set_name,
-            arena.protocol,
-            group.name,
-            percent(accuracy.mean if accuracy else None),
-            percent(accuracy.std if accuracy else None),
-            f"{len(group.rows)} ({len(group.folds)} folds)",
-            interval(group.interval),
-            percent(group.uar.mean if group.uar else None),
-            percent(group.chance),
-            percent(group.majority),
-            f"{group.collapsed} of {len(group.rows)}",
-            rule(group),
+    rows = tuple(
+        (
+            *(study.model, study.arena.set_name, study.arena.protocol, variant.label),
+            *(variant.mean, variant.group.accuracy.std if variant.group.accuracy else None),
+            *(variant.group.interval, variant.group.uar.mean if variant.group.uar else None),
+            *(variant.validation, tally(variant.group), variant.group.collapsed),
         )
-        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+        for study in studies
+        for variant in study.variants
+    )
+    return Table("augmentations", "Sets of augmentations", columns, rows, main=bool(rows))
 
 
-def _cell(text: str) -> str:
-    for mark in "\\|`*_<>[]":
-        text = text.replace(mark, "\\" + mark)
-    return " ".join(text.split())
+def _effects(studies: Sequence[AugmentationStudy]) -> Table:
+    columns = (
+        *(_MODEL, *_PLACE),
+        Column("method", "regression"),
+        Column("factor", "augmentation"),
+        Column("effect", "effect, points", "points"),
+        Column("interval", "95% interval", "gap"),
+        Column("std_error", "", "number"),
+        Column("p_value", "p", "probability"),
+        Column("n", "", "whole"),
+        Column("n_splits", "", "whole"),
+    )
+    methods = {"ols": "least squares (published)", "mixed": "mixed, splits as random effects"}
+    rows = tuple(
+        (
+            *(study.model, study.arena.set_name, study.arena.protocol, methods[fit.method]),
+            *(effect.name, effect.estimate, (effect.low, effect.high), effect.std_error),
+            *(effect.p_value, fit.n, fit.n_splits),
+        )
+        for study in studies
+        for fit in (study.ols, study.mixed)
+        for effect in fit.effects
+    )
+    return Table("effects", "Effects of augmentations", columns, rows, main=bool(rows))
+
+
+def _steps(studies: Sequence[AugmentationStudy]) -> Table:
+    columns = (
+        *(_MODEL, *_PLACE),
+        Column("step", "step"),
+        Column("augmentations", "augmentations"),
+        Column("accuracy", "accuracy", "share"),
+        Column("accuracy_std", "± results", "share"),
+        Column("interval", "95% interval", "interval"),
+    )
+    rows = tuple(
+        (
+            *(study.model, study.arena.set_name, study.arena.protocol, step.letter),
+            *(step.variant.label, step.variant.mean),
+            step.variant.group.accuracy.std if step.variant.group.accuracy else None,
+            step.variant.group.interval,
+        )
+        for study in studies
+        for step in study.steps
+    )
+    return Table("augmentation-steps", "A, B and C", columns, rows)

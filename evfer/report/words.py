@@ -25,6 +25,9 @@ __all__ = [
     "whole",
 ]
 
+_MOST_NAMED = 3
+"""Groups that a sentence each is spent on; with more, they are counted."""
+
 _RULES = {
     "last": "none, it is the last",
     "inner_validation": "inner validation",
@@ -72,7 +75,15 @@ def headlines(arena: Arena) -> list[str]:
     if len(scored) == 1:
         return [f"{best.name} is right on {_score(best)}."]
     lead = f"{best.name} scores highest, with {_score(best)}."
-    return [lead, *(_compare(arena, best, other) for other in scored[1:])]
+    rest = scored[1 + _MOST_NAMED :]
+    said = [lead, *(_compare(arena, best, other) for other in scored[1 : 1 + _MOST_NAMED])]
+    if rest:
+        means = sorted(group.accuracy.mean for group in rest if group.accuracy)
+        said.append(
+            f"{len(rest)} more reach {percent(means[0])} to {percent(means[-1])}; the table of "
+            "accuracies names them."
+        )
+    return said
 
 
 def _score(group: Group) -> str:
@@ -153,8 +164,12 @@ def _judge_interval(difference: Difference) -> str:
 
 def describe(arena: Arena) -> list[str]:
     """Say how the scores stand to guessing, and what limits them; one sentence an item."""
-    sentences = [_against_guessing(group) for group in arena.groups if group.accuracy]
-    sentences += [text for group in arena.groups for text in _manners(group)]
+    scored = [group for group in arena.groups if group.accuracy]
+    if len(scored) > _MOST_NAMED + 1:
+        sentences = [_all_against_guessing(scored)]
+    else:
+        sentences = [_against_guessing(group) for group in scored]
+        sentences += [text for group in arena.groups for text in _manners(group)]
     if len(arena.groups) > 2 and arena.differences:
         sentences.append(
             f"{len(arena.differences)} differences are judged one by one, without a correction for "
@@ -175,6 +190,18 @@ def _manners(group: Group) -> list[str]:
         shares = ", ".join(f"{share:.0%}" for share in group.anytime)
         found.append(f"{group.name}: accuracy after step 1 to {len(group.anytime)}: {shares}.")
     return found
+
+
+def _all_against_guessing(groups: Sequence[Group]) -> str:
+    above = sum(
+        group.interval is not None and group.interval[0] > max(known)
+        for group in groups
+        if (known := [v for v in (group.chance, group.majority) if v is not None])
+    )
+    return (
+        f"Of {len(groups)} sets of results, the whole interval of {above} lies above guessing "
+        "evenly and always naming the commonest class."
+    )
 
 
 def _against_guessing(group: Group) -> str:
@@ -281,9 +308,13 @@ def whole(number: float | None) -> str:
 
 def _name_groups(about: dict[str, list[str]], n_groups: int) -> list[str]:
     return [
-        sentence if len(names) == n_groups else f"{join(names)}: {sentence}"
+        sentence if len(names) == n_groups else f"{_name_some(names, n_groups)}: {sentence}"
         for sentence, names in about.items()
     ]
+
+
+def _name_some(names: Sequence[str], of: int) -> str:
+    return join(names) if len(names) <= _MOST_NAMED else f"{len(names)} of {of} sets of results"
 
 
 def _leaks(group: Group) -> list[str]:

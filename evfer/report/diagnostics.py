@@ -1,0 +1,230 @@
+"""Figures beyond the scores: steps, people, confidence and energy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from evfer.pictures.drawing import shorten
+from evfer.report.drawing import WIDTH, Drawing, Figure, finish
+from evfer.report.energy import PUBLISHED_ANN_MJ, PUBLISHED_SNN_MJ, RowEnergy
+from evfer.report.figures import MOST_GROUPS
+from evfer.report.summary import Arena, Group
+from evfer.report.table import show
+from evfer.report.words import percent
+
+__all__ = ["anytime_figure", "calibration_figure", "energy_figure", "subject_figure"]
+
+_MOST_LINES = 6
+"""Lines of one drawing; there are as many colours."""
+
+
+def anytime_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure | None:
+    """Draw accuracy had each clip ended after its step 1, 2, ...; None where no row says it."""
+    groups = [group for group in arena.groups if group.anytime][:_MOST_LINES]
+    if not groups:
+        return None
+
+    def draw(drawing: Drawing) -> None:
+        axes = drawing.axes()
+        for group in groups:
+            colour = drawing.theme.at(colours[group.name])
+            for row in group.rows[:_MOST_LINES]:
+                steps = range(1, len(row.anytime) + 1)
+                values = [100 * share for share in row.anytime]
+                axes.plot(steps, values, color=colour, linewidth=0.9, alpha=0.35)
+            steps = range(1, len(group.anytime) + 1)
+            values = [100 * share for share in group.anytime]
+            axes.plot(steps, values, color=colour, linewidth=2.2, label=shorten(group.name, 30))
+            for step, value in zip(steps, values, strict=True):
+                (dot,) = axes.plot([step], [value], "o", color=colour, markersize=4.5)
+                drawing.tip(dot, f"{group.name}: {value:.1f}% after step {step}")
+        _draw_chance(drawing, axes, groups)
+        axes.set_ylim(0, 102)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _label(drawing, axes, "steps seen", "accuracy, %")
+        _legend(drawing, axes, "lower right")
+
+    said = (
+        f"{group.name}: {percent(group.anytime[0])} after the first step, "
+        f"{percent(group.anytime[-1])} after the last"
+        for group in groups
+    )
+    return finish(
+        name, f"Accuracy after each step on {arena.name}", "; ".join(said), (WIDTH, 3.2), draw
+    )
+
+
+def subject_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure | None:
+    """Draw each person's accuracy as a point; None where no row holds predictions."""
+    groups = [group for group in arena.groups if len(group.people) > 1][:MOST_GROUPS]
+    if not groups:
+        return None
+
+    def draw(drawing: Drawing) -> None:
+        theme, axes = drawing.theme, drawing.axes()
+        for row, group in enumerate(groups):
+            colour = theme.at(colours[group.name])
+            shares = np.array([100 * person.accuracy for person in group.people])
+            low, middle, high = np.quantile(shares, [0.25, 0.5, 0.75])
+            (box,) = axes.plot([low, high], [row, row], color=colour, linewidth=10, alpha=0.2)
+            box.set_solid_capstyle("butt")
+            drawing.tip(box, f"{group.name}: half of the people lie in {low:.0f} to {high:.0f}%")
+            axes.plot([middle, middle], [row - 0.2, row + 0.2], color=theme.ink, linewidth=2)
+            lifts = _spread_out(shares)
+            for person, share, lift in zip(group.people[:400], shares, lifts, strict=False):
+                (dot,) = axes.plot([share], [row + lift], "o", color=colour, markersize=4)
+                dot.set_alpha(0.7)
+                drawing.tip(dot, f"{person.subject}: {share:.1f}% of {person.n} tests")
+            label = shorten(group.name, 44)
+            axes.text(
+                0.5, row - 0.3, label, color=theme.ink, fontsize=10, weight="bold", va="bottom"
+            )
+        axes.set_ylim(len(groups) - 0.4, -0.75)
+        axes.set_xlim(-2, 102)
+        axes.set_yticks([])
+        _label(drawing, axes, "accuracy of one person, %", "")
+        axes.spines["left"].set_visible(False)
+
+    ranges = (sorted(person.accuracy for person in group.people) for group in groups)
+    said = (
+        f"{group.name}: {len(shares)} people from {percent(shares[0])} to {percent(shares[-1])}"
+        for group, shares in zip(groups, ranges, strict=True)
+    )
+    size = (WIDTH, 0.9 + 0.72 * len(groups))
+    return finish(name, f"People of {arena.name}", "; ".join(said), size, draw)
+
+
+def _spread_out(values: Sequence[float] | np.ndarray) -> list[float]:
+    """Lift points of nearly equal value off one another, in turn above and below."""
+    seen: dict[int, int] = {}
+    lifts = []
+    for value in values:
+        place = round(float(value) / 2)
+        number = seen.get(place, 0)
+        seen[place] = number + 1
+        lifts.append(min(0.3, 0.07 * ((number + 1) // 2)) * (-1 if number % 2 else 1))
+    return lifts
+
+
+def calibration_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure | None:
+    """Draw accuracy against confidence; None where no row states confidences."""
+    groups = [group for group in arena.groups if group.calibration][:_MOST_LINES]
+    if not groups:
+        return None
+
+    def draw(drawing: Drawing) -> None:
+        theme, axes = drawing.theme, drawing.axes()
+        axes.plot([0, 100], [0, 100], color=theme.faint, linewidth=1, linestyle=(0, (4, 3)))
+        for group in groups:
+            bins = [b for b in group.calibration.bins if b.n] if group.calibration else []
+            colour = theme.at(colours[group.name])
+            points = [(100 * (b.confidence or 0), 100 * (b.accuracy or 0)) for b in bins]
+            label = f"{shorten(group.name, 26)}, ECE {percent(group.ece)}"
+            axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.6, label=label)
+            most = max(b.n for b in bins)
+            for (sure, right), b in zip(points, bins, strict=True):
+                size = 3 + 7 * (b.n / most) ** 0.5
+                (dot,) = axes.plot([sure], [right], "o", color=colour, markersize=size)
+                dot.set_alpha(0.75)
+                drawing.tip(
+                    dot, f"{group.name}: {b.n} answers, {sure:.0f}% sure, {right:.0f}% right"
+                )
+        axes.set_xlim(0, 102)
+        axes.set_ylim(-2, 102)
+        _label(drawing, axes, "confidence, %", "share that is right, %")
+        _legend(drawing, axes, "upper left")
+
+    said = (f"{group.name}: calibration error {percent(group.ece)}" for group in groups)
+    return finish(name, f"Confidence on {arena.name}", "; ".join(said), (WIDTH, 3.9), draw)
+
+
+_ACCOUNTS = (
+    ("full", (("full_mj", "s", "everything that happens"), ("full_mac_mj", "D", "with MACs"))),
+    ("paper", (("paper_snn_mj", "o", "with spikes"), ("paper_ann_mj", "^", "without"))),
+    ("legacy", (("legacy_snn_mj", "o", "with spikes"), ("legacy_ann_mj", "^", "without"))),
+    (
+        "without spikes",
+        (
+            ("dense_ann_mj", "^", "dense"),
+            ("sparse_ann_mj", "v", "sparse"),
+            ("int8_ann_mj", "P", "8-bit"),
+        ),
+    ),
+)
+
+
+def energy_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure | None:
+    """Draw energies by accounting, the published ones beside; None where no row says any."""
+    groups = [g for g in arena.groups if g.energy and _energies(g.energy)][:_MOST_LINES]
+    if not groups:
+        return None
+
+    def draw(drawing: Drawing) -> None:
+        theme, axes = drawing.theme, drawing.axes()
+        for number, group in enumerate(groups):
+            colour = theme.at(colours[group.name])
+            lift = 0.5 * (number / max(1, len(groups) - 1) - 0.5) if len(groups) > 1 else 0.0
+            axes.plot([], [], "s", color=colour, label=shorten(group.name, 30))
+            for row, (account, parts) in enumerate(_ACCOUNTS):
+                for field, marker, words in parts:
+                    value = getattr(group.energy, field)
+                    if value:
+                        (dot,) = axes.plot([value], [row + lift], marker, color=colour)
+                        dot.set_markersize(7)
+                        text = f"{group.name}, {account}, {words}: {show(value, 'energy')} mJ"
+                        drawing.tip(dot, text)
+        published = [(PUBLISHED_ANN_MJ, "^", "ResNet-18")]
+        published += [(value, "o", "Spiking-FER") for value in PUBLISHED_SNN_MJ]
+        for value, marker, words in published:
+            (dot,) = axes.plot([value], [len(_ACCOUNTS)], marker, color=theme.faint, markersize=7)
+            drawing.tip(dot, f"published, {words}: {value:,.2f} mJ")
+        axes.set_xscale("log")
+        labels = [account for account, _ in _ACCOUNTS] + ["published"]
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set_ylim(len(labels) - 0.5, -0.6)
+        axes.tick_params(axis="y", labelcolor=theme.ink)
+        axes.axhline(len(_ACCOUNTS) - 0.5, color=theme.grid, linewidth=0.8)
+        axes.minorticks_off()
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        _label(drawing, axes, "energy a clip, mJ", "")
+        axes.legend(
+            loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False,
+            fontsize=9, labelcolor=theme.ink,
+        )  # fmt: skip
+
+    said = (
+        f"{group.name}: full {show(group.energy.full_mj, 'energy')} mJ, legacy "
+        f"{show(group.energy.legacy_snn_mj, 'energy')} mJ"
+        for group in groups
+        if group.energy
+    )
+    return finish(name, f"Energy a clip on {arena.name}", "; ".join(said), (WIDTH, 3.7), draw)
+
+
+def _energies(energy: RowEnergy) -> bool:
+    return any(getattr(energy, field) for _, parts in _ACCOUNTS for field, _, _ in parts)
+
+
+def _draw_chance(drawing: Drawing, axes: Axes, groups: Sequence[Group]) -> None:
+    levels = sorted({100 * g.chance for g in groups if g.chance is not None})
+    for level in levels[:3]:
+        line = axes.axhline(level, color=drawing.theme.faint, linewidth=1, linestyle=(0, (4, 3)))
+        drawing.tip(line, f"guessing evenly: {level:.1f}%")
+
+
+def _label(drawing: Drawing, axes: Axes, below: str, beside: str) -> None:
+    theme = drawing.theme
+    axes.set_xlabel(below, color=theme.faint)
+    if beside:
+        axes.set_ylabel(beside, color=theme.faint)
+    axes.spines[["right", "top"]].set_visible(False)
+    axes.grid(color=theme.grid, linewidth=0.6)
+
+
+def _legend(drawing: Drawing, axes: Axes, place: Literal["lower right", "upper left"]) -> None:
+    axes.legend(loc=place, frameon=False, fontsize=9, labelcolor=drawing.theme.ink)

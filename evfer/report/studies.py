@@ -1,0 +1,290 @@
+"""Sets of augmentations compared: the published study's figures 4, 5 and 6 on our rows.
+
+Groups of one network that differ in nothing but their augmentations are the variants of a study,
+wherever their rows come from. `evfer.study` gives the regressions and the words.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evfer.errors import EvferError
+from evfer.report.results import Results
+from evfer.report.rows import FoldRow
+from evfer.report.summary import Arena, Group
+from evfer.transforms import COMMON, parse_names
+
+if TYPE_CHECKING:
+    from evfer.study import Fit
+
+__all__ = ["AugmentationStudy", "Step", "Variant", "find_studies"]
+
+_BESIDE = ("augment", "name", "about", "citations")
+"""Parts of a recipe in which variants of a study may differ."""
+
+Augmentations = tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One set of augmentations.
+
+    Args:
+        label: its augmentations joined with plus signs, or "none".
+        names: the augmentations in it.
+        factors: the same with settings where those differ, as effects are named.
+        group: its results.
+        validation: mean accuracy for the people who chose the epoch; None where there were none.
+    """
+
+    label: str
+    names: frozenset[str]
+    factors: frozenset[str]
+    group: Group
+    validation: float | None
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy over the results."""
+        assert self.group.accuracy is not None  # groups without a score are no variants
+        return self.group.accuracy.mean
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the comparison A, B, C: more augmentations each time.
+
+    Args:
+        letter: A for common augmentations, B with eventdrop, C with mirror too.
+        variant: the set of augmentations.
+    """
+
+    letter: str
+    variant: Variant
+
+
+@dataclass(frozen=True)
+class AugmentationStudy:
+    """A network under several sets of augmentations, on the same clips and folds.
+
+    Args:
+        model: the network.
+        arena: where it was tested.
+        variants: the best first.
+        subsets: how many of the 32 subsets of the common augmentations have results.
+        factors: the augmentations whose effects are estimated.
+        ols: the published regression.
+        mixed: the one with splits as random effects.
+        steps: A, B and C, as far as there are rows of them; fewer than two say nothing.
+        sentences: what the study says.
+        ols_words: what the first regression rests on.
+        mixed_words: what the second rests on.
+    """
+
+    model: str
+    arena: Arena
+    variants: tuple[Variant, ...]
+    subsets: int
+    factors: tuple[str, ...]
+    ols: Fit
+    mixed: Fit
+    steps: tuple[Step, ...]
+    sentences: tuple[str, ...]
+    ols_words: tuple[str, ...]
+    mixed_words: tuple[str, ...]
+
+    @property
+    def names(self) -> set[str]:
+        """Names of the groups that are variants."""
+        return {variant.group.name for variant in self.variants}
+
+
+def find_studies(arenas: Sequence[Arena], results: Results) -> tuple[AugmentationStudy, ...]:
+    """Find networks that were trained with two sets of augmentations or more."""
+    found = []
+    for arena in arenas:
+        parts: dict[tuple[Any, ...], dict[str, tuple[Group, Augmentations]]] = defaultdict(dict)
+        for group in arena.groups:
+            known = _augmentations(group, results) if group.accuracy else None
+            if known is None:
+                continue
+            augmentations, rest = known
+            row = group.first
+            key = (row.model, row.selected_on, row.epochs, row.classes, rest)
+            same = json.dumps(augmentations, sort_keys=True, default=str)
+            parts[key].setdefault(same, (group, augmentations))
+        for key, variants in parts.items():
+            if len(variants) > 1:
+                found.append(_study(str(key[0]), arena, list(variants.values())))
+    return tuple(found)
+
+
+def _augmentations(group: Group, results: Results) -> tuple[Augmentations, str] | None:
+    """Give a group's augmentations, and the rest of its recipe as text."""
+    run = results.runs.get(group.first.run)
+    recipe = run.recipe(group.first) if run else {}
+    tables = recipe.get("augment")
+    if isinstance(tables, list) and all(_is_table(table) for table in tables):
+        rest = {name: value for name, value in recipe.items() if name not in _BESIDE}
+        return tuple(tables), json.dumps(rest, sort_keys=True, default=str)
+    return _from_name(group.first.recipe)
+
+
+def _is_table(table: Any) -> bool:
+    return isinstance(table, Mapping) and isinstance(table.get("name"), str)
+
+
+def _from_name(recipe: str) -> tuple[Augmentations, str] | None:
+    """Read augmentations from a recipe's name, which studies end with them."""
+    base, _, last = recipe.rpartition(" ")
+    if not base or not last:
+        return None
+    try:
+        return parse_names(last), base
+    except EvferError:
+        return None
+
+
+def _study(
+    model: str, arena: Arena, pairs: Sequence[tuple[Group, Augmentations]]
+) -> AugmentationStudy:
+    # on use: it takes seconds, and most reports hold no study
+    from evfer.study import (
+        Cell,
+        Observation,
+        Outcome,
+        describe_choice,
+        describe_fit,
+        fit_mixed,
+        fit_ols,
+    )
+
+    spell = _spell_factors([tables for _, tables in pairs])
+    variants = [_variant(group, tables, spell) for group, tables in pairs]
+    variants.sort(key=lambda variant: (-variant.mean, variant.label))
+    factors = tuple(dict.fromkeys(spell.values()))
+    observations = [
+        Observation(row.accuracy, variant.factors, f"fold {row.fold}")
+        for variant in variants
+        for row in variant.group.rows
+        if row.accuracy is not None
+    ]
+    cells = [
+        Cell(
+            variant.label,
+            len(variant.group.rows),
+            len(variant.group.rows),
+            variant.mean,
+            variant.group.accuracy.std if variant.group.accuracy else None,
+            variant.validation,
+            variant.group.collapsed,
+        )
+        for variant in variants
+    ]
+    ols, mixed = fit_ols(observations, factors), fit_mixed(observations, factors)
+    # variants with fewer folds than others were tested on other people
+    whole = len({(v.group.folds, v.group.seeds) for v in variants}) == 1
+    judged = whole and all(cell.validation is not None for cell in cells)
+    chosen = max(cells, key=lambda cell: cell.validation or 0.0) if judged else None
+    outcome = Outcome(
+        arena.set_name,
+        model,
+        tuple(cells),
+        ols,
+        mixed,
+        chosen,
+        cells[0] if whole else None,
+        tuple(sorted({what for v in variants for what in v.group.leak.test_chose or ()})),
+    )
+    return AugmentationStudy(
+        model,
+        arena,
+        tuple(variants),
+        len({v.names for v in variants if v.names <= set(COMMON)}),
+        factors,
+        ols,
+        mixed,
+        _find_steps(variants),
+        tuple(describe_choice(outcome, "accuracy")),
+        tuple(describe_fit(ols)),
+        tuple(describe_fit(mixed)),
+    )
+
+
+def _spell_factors(tables: Sequence[Augmentations]) -> dict[str, str]:
+    """Name each augmentation, by its table as text: with settings only where they differ."""
+    all_tables = {_key(table): table for group in tables for table in group}
+    names = [table["name"] for table in all_tables.values()]
+    order = {name: place for place, name in enumerate(COMMON)}
+    found = {}
+    for key, table in sorted(
+        all_tables.items(),
+        key=lambda item: (order.get(item[1]["name"], len(order)), item[1]["name"], item[0]),
+    ):
+        name = table["name"]
+        settings = ",".join(f"{k}={v}" for k, v in table.items() if k != "name")
+        alone = names.count(name) == 1
+        found[key] = name if alone or not settings else f"{name}({settings})"
+    return found
+
+
+def _key(table: Mapping[str, Any]) -> str:
+    return json.dumps(table, sort_keys=True, default=str)
+
+
+def _variant(group: Group, tables: Augmentations, spell: Mapping[str, str]) -> Variant:
+    mine = {_key(table) for table in tables}
+    factors = [name for key, name in spell.items() if key in mine]
+    return Variant(
+        "+".join(factors) or "none",
+        frozenset(table["name"] for table in tables),
+        frozenset(factors),
+        group,
+        _validation(group),
+    )
+
+
+def _validation(group: Group) -> float | None:
+    values = [_validated(row) for row in group.rows]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def _validated(row: FoldRow) -> float | None:
+    if row.selected_on != "inner_validation":
+        return None
+    for epoch in row.curve:
+        if epoch.epoch == row.selected_epoch:
+            return epoch.validation_accuracy
+    return None
+
+
+_ADDED = (
+    ("B", ({"eventdrop"},)),
+    ("C", ({"eventdrop", "mirror"}, {"eventdrop", "mirror_events"})),
+)
+
+
+def _find_steps(variants: Sequence[Variant]) -> tuple[Step, ...]:
+    """Find A, B and C: a set of common augmentations, and what comes on top of it.
+
+    A is the best such set that has a B or a C; of sets alike the one with most steps.
+    """
+    by_names: dict[frozenset[str], Variant] = {}
+    for variant in variants:
+        by_names.setdefault(variant.names, variant)
+    best: tuple[Step, ...] = ()
+    for names, base in by_names.items():
+        if not names <= set(COMMON):
+            continue
+        steps = [Step("A", base)]
+        for letter, choices in _ADDED:
+            wanted = [by_names.get(names | choice) for choice in choices]
+            steps += [Step(letter, variant) for variant in wanted if variant][:1]
+        if len(steps) > max(1, len(best)):
+            best = tuple(steps)
+    return best

@@ -1,0 +1,229 @@
+"""One table for every purpose: CSV, JSON, Markdown, LaTeX, and rows of the page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from evfer.report.words import interval, percent, points, probability
+
+__all__ = ["Column", "Kind", "Table", "show", "to_csv", "to_json", "to_latex", "to_markdown"]
+
+Kind = Literal[
+    "text",
+    "share",
+    "points",
+    "whole",
+    "number",
+    "energy",
+    "probability",
+    "flag",
+    "interval",
+    "gap",
+    "stated",
+]
+"""What a column holds: "share" 0 to 1 and shown in percent, "points" a difference of shares,
+"interval" two shares, "gap" two differences, "energy" millijoules, "stated" a
+number as its source states it."""
+
+_DASH = "\N{EN DASH}"
+_PAIRS = ("interval", "gap")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Args:
+        key: its name in CSV and JSON; pairs become `<key>_low` and `<key>_high`.
+        title: its name for people; empty for one that only files hold.
+        kind: what it holds.
+    """
+
+    key: str
+    title: str = ""
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Args:
+        name: file name without ending.
+        title: what it holds.
+        columns: its columns.
+        rows: a cell a column; None where a value is not known.
+        main: whether it is also written as Markdown and LaTeX.
+        note: what a reader has to know, in a sentence.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    main: bool = False
+    note: str = ""
+
+    @property
+    def shown(self) -> list[int]:
+        """Numbers of the columns that people see."""
+        return [i for i, column in enumerate(self.columns) if column.title]
+
+
+def show(value: Any, kind: Kind) -> str:
+    """Write a cell for people; a dash where its value is not known.
+
+    Example:
+        >>> show(0.123, "share"), show(None, "share"), show(True, "flag"), show(21.854, "energy")
+        ('12.3%', '–', 'yes', '21.9')
+    """
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return _DASH
+    match kind:
+        case "share":
+            return percent(value)
+        case "points":
+            return points(value)
+        case "interval":
+            return interval(value)
+        case "gap":
+            return f"{points(value[0])} to {points(value[1])}"
+        case "whole":
+            return f"{value:,.0f}"
+        case "number":
+            return f"{value:.3g}"
+        case "stated":
+            return f"{value:,.2f}"
+        case "energy":
+            return _energy(value)
+        case "probability":
+            return probability(value).removeprefix("= ")
+        case "flag":
+            return "yes" if value else "no"
+        case _:
+            return str(value)
+
+
+def _energy(millijoules: float) -> str:
+    # three digits that count, and whole numbers never in powers of ten
+    if millijoules >= 100:
+        return f"{millijoules:,.0f}"
+    return f"{millijoules:.3g}" if millijoules >= 1e-4 or not millijoules else f"{millijoules:.1e}"
+
+
+def to_csv(table: Table) -> str:
+    """Write a table as CSV, every number unrounded."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_keys(table))
+    pairs = any(column.kind in _PAIRS for column in table.columns)
+    rows = (_flat(table, row) for row in table.rows) if pairs else table.rows
+    # None becomes an empty cell
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def to_json(table: Table) -> str:
+    """Write a table as JSON: a list of objects, null where a value is not known."""
+    keys = _keys(table)
+    rows = [
+        {key: _plain(value) for key, value in zip(keys, _flat(table, row), strict=True)}
+        for row in table.rows
+    ]
+    return json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def _keys(table: Table) -> list[str]:
+    found: list[str] = []
+    for column in table.columns:
+        pair = column.kind in _PAIRS
+        found += [f"{column.key}_low", f"{column.key}_high"] if pair else [column.key]
+    return found
+
+
+def _flat(table: Table, row: Sequence[Any]) -> list[Any]:
+    cells: list[Any] = []
+    for column, value in zip(table.columns, row, strict=True):
+        if column.kind in _PAIRS:
+            cells += value or (None, None)
+        else:
+            cells.append(value)
+    return cells
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        # JSON has no infinity, and a test of scores that differ alike gives one
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def to_markdown(table: Table) -> str:
+    """Write what people see of a table as Markdown."""
+    shown = [table.columns[i] for i in table.shown]
+    rules = ("---" if column.kind == "text" else "--:" for column in shown)
+    lines = [
+        "| " + " | ".join(_mark(column.title) for column in shown) + " |",
+        "| " + " | ".join(rules) + " |",
+    ]
+    for row in table.rows:
+        cells = (_mark(show(row[i], table.columns[i].kind)) for i in table.shown)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _mark(text: str) -> str:
+    for mark in "\\|`*_<>[]":
+        text = text.replace(mark, "\\" + mark)
+    return " ".join(text.split())
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "[": "{[}",  # after a line's end it would be that line's extra height
+    "]": "{]}",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{EN DASH}": "--",
+    "…": r"\ldots{}",
+    "±": r"$\pm$",
+}
+
+
+def to_latex(table: Table) -> str:
+    """Write what people see of a table as LaTeX, with the rules of the package booktabs."""
+    shown = [table.columns[i] for i in table.shown]
+    layout = "".join("l" if column.kind == "text" else "r" for column in shown)
+    lines = [
+        "% \\usepackage{booktabs}, and \\usepackage[T1]{fontenc} for quotation marks",
+        "\\begin{tabular}{" + layout + "}",
+        "\\toprule",
+        " & ".join(_tex(column.title) for column in shown) + r" \\",
+        "\\midrule",
+    ]
+    for row in table.rows:
+        cells = (_tex(show(row[i], table.columns[i].kind)) for i in table.shown)
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(letter, letter) for letter in " ".join(text.split()))
