@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from evfer import folds, index, transforms
-from evfer.bench import BenchConfig, BenchEvent, Row, bench, load_config
+from evfer.bench import BenchConfig, BenchEvent, Row, load_config, make_jobs, run
 from evfer.datasets import cards
 from evfer.errors import ConfigError, SourceError, UnknownNameError
 from evfer.folds import FoldPlan
 from evfer.models import create
-from evfer.recipe import default_recipe, has_protocol
+from evfer.recipe import SplitParams, default_recipe, has_protocol
 
 __all__ = ["Measurement", "measure", "prepare"]
 
@@ -29,6 +30,7 @@ class Measurement:
     Args:
         folder: the set's folder.
         plan: its folds.
+        repeats: the same with the next seeds, if all is to be done more than once.
         config: the recipe.
         protocol: the protocol's name.
         leak: what the plan lets slip, in sentences.
@@ -39,6 +41,7 @@ class Measurement:
     config: BenchConfig
     protocol: str
     leak: tuple[str, ...]
+    repeats: tuple[FoldPlan, ...] = ()
 
 
 def prepare(
@@ -64,8 +67,9 @@ def prepare(
             own.
         protocol: how people are split and the epoch is chosen: strict, loso, paper or code. By
             default the set's own folds, with the recipe's choice of the epoch.
-        n_folds: number of folds; by default that of the set's own folds, or the protocol's.
-        seed: seed of the splits.
+        n_folds: number of folds; by default `split.n_folds`, else that of the set's own folds, or
+            the protocol's.
+        seed: seed of the splits, unless `split.seed` says another.
         eda: augmentations in place of the recipe's: a preset, or names joined by "+" or ",".
         overrides: recipe keys that count above all.
         only_folds: numbers that every set's plan must have.
@@ -89,11 +93,11 @@ def prepare(
     for name in names:
         folder = index.find_set(data, name)
         entries = index.read_index(folder)
-        plan = _plan(folder, entries, protocol, n_folds, seed)
+        own = None if protocol else folds.read(folder, entries)
         # a card's short recipe is not the published protocol, so that takes the network's own
         card = None if protocol in _PUBLISHED else cards.find_by_set(folder.name)
         chosen = recipe or (card.recipe if card else "") or default_recipe(model)
-        kind = protocol or plan.protocol
+        kind = protocol or (own.protocol if own else "")
         settings = load_config(chosen, model, kind, overrides, augment)
         if protocol in _PUBLISHED and not has_protocol(chosen, protocol):
             raise ConfigError(
@@ -101,6 +105,11 @@ def prepare(
                 expected=f"a table [protocols.{protocol}] in it",
                 hint="Choose --recipe spiking-fer or resnet18, or --protocol strict",
             )
+        split = settings.split
+        if n_folds is not None:
+            split = dataclasses.replace(split, n_folds=n_folds)
+        plans = _plans(folder, entries, own, kind, split, seed)
+        plan = plans[0]
         create(model, len(index.class_names(entries)), settings.frames.n_steps, **settings.model)
         for fold in only_folds or ():
             if not 0 <= fold < len(plan.splits):
@@ -108,7 +117,7 @@ def prepare(
                     f"fold {fold} of {folder.name}", expected=f"0 to {len(plan.splits) - 1}"
                 )
         leak = folds.explain(folds.leak(plan, entries))
-        found.append(Measurement(folder, plan, settings, kind, leak))
+        found.append(Measurement(folder, plan, settings, kind, leak, plans[1:]))
     return found
 
 
@@ -121,60 +130,89 @@ def measure(
     seed: int = 0,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     resume: bool = True,
-    workers: int = 1,
+    workers: int | None = 1,
+    scheduler: str | None = None,
+    energy: bool = True,
     command: str = "",
     progress: Callable[[BenchEvent], None] | None = None,
 ) -> list[Row]:
     """Train and test a network on everything that was prepared; see `evfer.bench.bench`.
+
+    Folds, sets and repeats alike are shared out among the workers.
 
     Args:
         measurements: what `prepare` found.
         model: the network.
         out: the run's folder.
         only_folds: numbers of the folds to run; by default all.
-        seed: seed of weights, order, augmentation and dropout.
+        seed: seed of weights, order, augmentation and dropout; a repeat takes the next.
         device: where to train.
         resume: keep rows that are there, and go on from checkpoints.
         workers: folds to train at a time.
+        scheduler: address of a running Dask scheduler to train on.
+        energy: count operations on the test clips.
         command: what the user typed, for `run.toml`.
         progress: called for each row, and while folds train.
     """
-    rows: list[Row] = []
-    for item in measurements:
-        rows += bench(
+    jobs = [
+        job
+        for item in measurements
+        for repeat, plan in enumerate((item.plan, *item.repeats))
+        for job in make_jobs(
             [item.folder],
             model,
             item.config,
             out=out,
-            plans={item.folder.name: item.plan},
+            plans={item.folder.name: plan},
             only_folds=only_folds,
             protocol=item.protocol,
-            seed=seed,
+            seed=seed + repeat,
             device=device,
-            resume=resume,
-            workers=workers,
-            command=command,
-            progress=progress,
+            energy=energy,
         )
-    return rows
+    ]
+    return run(
+        jobs,
+        resume=resume,
+        workers=workers,
+        scheduler=scheduler,
+        command=command,
+        progress=progress,
+    )
 
 
-def _plan(
+def _plans(
     folder: Path,
     entries: Sequence[index.IndexEntry],
-    protocol: str | None,
-    n_folds: int | None,
+    own: FoldPlan | None,
+    protocol: str,
+    split: SplitParams,
     seed: int,
-) -> FoldPlan:
-    if protocol is not None:
-        return folds.build(entries, protocol, n_folds, seed, set_name=folder.name)
-    plan = folds.read(folder, entries)
-    if n_folds is None or n_folds == len(plan.splits):
-        return plan
-    if plan.protocol == "imported":
-        raise ConfigError(
-            f"{n_folds} folds of {folder.name}",
-            expected=f"the {len(plan.splits)} folds that were imported",
-            hint="Leave --folds away, or choose a --protocol",
-        )
-    return folds.build(entries, plan.protocol, n_folds, plan.seed, set_name=folder.name)
+) -> tuple[FoldPlan, ...]:
+    """Make a set's folds, once for each repeat; `own` are those that it comes with."""
+    first = own
+    if first is None or (own is not None and _other_folds(own, split)):
+        kind = split.kind or protocol
+        if own is not None and kind == "imported":
+            raise ConfigError(
+                f"other folds for {folder.name}",
+                expected=f"the {len(own.splits)} folds that were imported",
+                hint="Leave --folds and split.* away, or choose a --protocol",
+            )
+        n_folds, base = split.n_folds, seed if split.seed is None else split.seed
+        if own is not None and split.kind is None:
+            n_folds = n_folds or len(own.splits)
+            base = own.seed if split.seed is None else split.seed
+        first = folds.build(entries, kind, n_folds, base, set_name=folder.name)
+    if first.protocol in ("imported", "published", "loso"):  # no chance in them
+        return (first,) * split.repeats
+    again = [
+        folds.build(entries, first.protocol, len(first.splits), first.seed + r)
+        for r in range(1, split.repeats)
+    ]
+    return (first, *again)
+
+
+def _other_folds(own: FoldPlan, split: SplitParams) -> bool:
+    other_number = split.n_folds not in (None, len(own.splits))
+    return other_number or split.kind is not None or split.seed not in (None, own.seed)

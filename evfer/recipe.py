@@ -1,8 +1,8 @@
 """Bench recipes: everything that shapes a result row, as data.
 
 A recipe is a TOML file with `name`, `about`, `citations`, `[frames]`, `[[augment]]` in order,
-`[model]` (options of the network), `[train]` and `[select]`. Two kinds of tables lay other
-settings over these:
+`[model]` (options of the network), `[train]`, `[select]` and `[split]`. Two kinds of tables lay
+other settings over these:
 
     [models.<name>.train]       for one network
     [protocols.<name>.train]    for one protocol, such as paper or code
@@ -22,6 +22,7 @@ from evfer.frames import FramesParams
 __all__ = [
     "BenchConfig",
     "SelectParams",
+    "SplitParams",
     "TrainParams",
     "default_recipe",
     "has_protocol",
@@ -32,6 +33,10 @@ _BASELINES = ("majority", "logistic")
 
 BENCH_VERSION = 1
 """Raised whenever the same recipe starts to give other results, so that old rows do not count."""
+
+_LATER = {"train": ("patience", "compile"), "select": ("optimistic",)}
+"""Settings that came later: they count where they are not as if they had not come, so that older
+rows stay good."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,9 @@ class TrainParams:
         precision: "no" computes in float32, "bf16" in bfloat16 where that is safe.
         clip_norm: longest gradient; None leaves gradients alone.
         channels_last: keep a pixel's channels together in memory; faster on most machines.
+        patience: epochs without a better one, for the people held out, after which training
+            ends; None goes on to the last.
+        compile: let torch.compile rewrite the network, which needs a C++ compiler.
     """
 
     epochs: int = 500
@@ -68,6 +76,8 @@ class TrainParams:
     precision: Literal["no", "bf16"] = "no"
     clip_norm: float | None = None
     channels_last: bool = True
+    patience: int | None = None
+    compile: bool = False
 
     def __post_init__(self) -> None:
         rules = {
@@ -79,6 +89,7 @@ class TrainParams:
             "warmup": (0 <= self.warmup < 1, "0 or more, and less than 1"),
             "label_smoothing": (0 <= self.label_smoothing < 1, "0 or more, and less than 1"),
             "clip_norm": (self.clip_norm is None or self.clip_norm > 0, "more than 0"),
+            "patience": (self.patience is None or self.patience >= 1, "1 or more"),
         }
         for name, (holds, expected) in rules.items():
             if not holds:
@@ -94,16 +105,48 @@ class SelectParams:
             training; "best_test_epoch" the best one for the test clips themselves, as the
             published results do: optimistic, and labelled so.
         share: share of the training subjects held out for "inner_validation".
+        optimistic: also test after every epoch, and report the best of them beside the epoch
+            that was selected. It chooses nothing, and costs a test an epoch.
     """
 
     on: Literal["last", "inner_validation", "best_test_epoch"] = "inner_validation"
     share: float = 0.2
+    optimistic: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
             raise ConfigError(
                 f"select.share = {self.share}", expected="more than 0 and less than 1"
             )
+
+
+@dataclass(frozen=True)
+class SplitParams:
+    """How a set is cut into folds, where that is not left to the set's own folds.
+
+    Args:
+        kind: strict or group_kfold (people apart), loso, kfold or published; None for that of the
+            protocol or, without one, the set's own folds.
+        n_folds: number of folds; None for the kind's own.
+        seed: seed of the random choices; None for that of the run.
+        repeats: how often all is done, each time with the next seed for folds and training;
+            published and imported folds stay as they are.
+    """
+
+    kind: str | None = None
+    n_folds: int | None = None
+    seed: int | None = None
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        rules = {
+            "n_folds": (self.n_folds is None or self.n_folds >= 1, "1 or more"),
+            "seed": (self.seed is None or self.seed >= 0, "0 or more"),
+            "repeats": (self.repeats >= 1, "1 or more"),
+        }
+        for name, (holds, expected) in rules.items():
+            if not holds:
+                raise ConfigError(f"split.{name} = {getattr(self, name)}", expected=expected)
 
 
 @dataclass(frozen=True)
@@ -119,6 +162,7 @@ class BenchConfig:
         model: options of the network.
         train: how it is trained.
         select: which epoch is tested.
+        split: how the set is cut into folds.
     """
 
     name: str = "bench"
@@ -129,8 +173,14 @@ class BenchConfig:
     model: dict[str, Any] = field(default_factory=dict)
     train: TrainParams = field(default_factory=TrainParams)
     select: SelectParams = field(default_factory=SelectParams)
+    split: SplitParams = field(default_factory=SplitParams)
 
     def __post_init__(self) -> None:
+        if self.train.patience is not None and self.select.on != "inner_validation":
+            raise ConfigError(
+                f'train.patience = {self.train.patience} with select.on = "{self.select.on}"',
+                expected='select.on = "inner_validation", whose people say when to stop',
+            )
         self.augmentation()  # so that a name or value that is wrong shows now
 
     def augmentation(self) -> transforms.Augmentation:
@@ -139,8 +189,16 @@ class BenchConfig:
 
     @property
     def shaping(self) -> dict[str, Any]:
-        """Every setting that shapes a result, defaults included, as plain data."""
+        """Every setting that shapes a result, defaults included, as plain data.
+
+        How a set is split is none of them: rows name the folds themselves.
+        """
         settings = config.to_dict(self)
+        for section, names in _LATER.items():
+            plain = config.to_dict(getattr(type(self)(), section))
+            for name in names:
+                if settings[section][name] == plain[name]:
+                    del settings[section][name]
         return {
             "bench": BENCH_VERSION,
             **{name: settings[name] for name in ("frames", "model", "train", "select")},
@@ -180,7 +238,8 @@ def load_config(
         recipe: a path, or the name of a shipped recipe.
         model: the network, whose `[models.<name>]` tables count.
         protocol: the protocol, whose `[protocols.<name>]` tables count.
-        overrides: settings that count above all, as `--set` gives them.
+        overrides: settings that count above all, as `--set` gives them; `eda.preset` stands for
+            the augmentations that a preset or names joined by "+" mean.
         augment: augmentations in place of the recipe's.
 
     Raises:
@@ -195,7 +254,10 @@ def load_config(
                 f'{recipe}: "{section}" holds a value', expected=f"tables [{section}.<name>.train]"
             )
         values = config.merge(values, table)
-    values = config.merge(values, overrides or {})
+    changes = dict(overrides or {})
+    if "eda" in changes:
+        augment = _named_augmentations(changes.pop("eda"), augment)
+    values = config.merge(values, changes)
     if augment is not None:
         values["augment"] = [dict(table) for table in augment]
     if "train" not in values:
@@ -205,3 +267,13 @@ def load_config(
             hint="Recipes for evfer convert shape events, not networks; evfer list names both",
         )
     return config.build(BenchConfig, values)
+
+
+def _named_augmentations(
+    table: object, augment: Sequence[Mapping[str, Any]] | None
+) -> Sequence[Mapping[str, Any]]:
+    if not isinstance(table, Mapping) or set(table) != {"preset"}:
+        raise ConfigError(f"eda = {table!r}", expected="eda.preset, such as eda.preset=fig6_A")
+    if augment is not None:
+        raise ConfigError("eda.preset beside other augmentations", expected="one of them")
+    return transforms.parse_names(str(table["preset"]))

@@ -25,7 +25,7 @@ from evfer.report.rows import parse_row
 from evfer.training import answer
 
 MODEL = "learning:small_net"
-TIMES = ("train_seconds", "test_seconds")
+TIMES = ("train_seconds", "test_seconds", "loader_share")
 
 
 def failing_net(n_classes, n_steps):
@@ -101,7 +101,7 @@ def timeless(row):
     for name in TIMES:
         del row[name]
     for record in row["curve"]:
-        del record["seconds"]
+        del record["seconds"], record["loader_seconds"]
     del row["run"]
     return row
 
@@ -271,7 +271,7 @@ def test_a_fault_in_a_worker_reaches_the_caller(tiny, tmp_path):
 
 @pytest.mark.slow
 def test_a_worker_that_dies_is_named(tiny, tmp_path):
-    with pytest.raises(DataError, match=r"the process that trained fold [01] of TinyDVS died"):
+    with pytest.raises(DataError, match=r"the process that worked on fold [01] of TinyDVS died"):
         run(tiny, tmp_path, model="test_bench:dying_net", workers=2, threads=1)
 
 

@@ -51,7 +51,8 @@ def build(n_steps=3):
 def same(a, b):
     """Say whether two results agree in every bit but the seconds."""
     timeless = [
-        [dataclasses.replace(record, seconds=0.0) for record in result.curve] for result in (a, b)
+        [dataclasses.replace(record, seconds=0.0, loader_seconds=0.0) for record in result.curve]
+        for result in (a, b)
     ]
     return (
         timeless[0] == timeless[1]
@@ -196,10 +197,12 @@ def test_checkpoints_keep_their_distance(data, tmp_path):
 
 def poison(data, clips):
     """Move some clips' events off the sensor, so that whoever reads them gets an error."""
-    x = data.x.copy()
+    packed = data.packed
+    x = packed.columns.x.copy()
     for clip in clips:
-        x[data.span(clip)] = SENSOR.width + 1
-    return dataclasses.replace(data, x=x)
+        x[packed.offsets[clip] : packed.offsets[clip + 1]] = SENSOR.width + 1
+    moved = dataclasses.replace(packed, columns=packed.columns._replace(x=x))
+    return dataclasses.replace(data, packed=moved)
 
 
 @pytest.mark.parametrize("on", ["last", "inner_validation"])
@@ -261,6 +264,93 @@ def test_choosing_on_the_test_takes_the_first_best_epoch(data):
     assert found.answers.accuracy == max(accuracies)
     assert found.selected_epoch == 1 + accuracies.index(max(accuracies))
     assert found.accuracy_last == accuracies[-1]
+
+
+def test_the_test_may_be_watched_without_choosing(data):
+    """Asking the test after each epoch changes no number but its own."""
+    settings_ = {"on": "inner_validation"}
+    plain = fit(build, task(data, select=settings_))
+    seen = fit(build, task(data, select=settings_ | {"optimistic": True}))
+    tests = [record.test_accuracy for record in seen.curve]
+    assert seen.accuracy_best == max(tests) == tests[seen.best_epoch - 1]
+    assert tests[seen.selected_epoch - 1] == seen.answers.accuracy
+    assert tests[-1] == seen.accuracy_last
+    assert (plain.accuracy_best, plain.best_epoch) == (None, None)
+    blind = [dataclasses.replace(record, test_accuracy=None) for record in seen.curve]
+    assert same(plain, dataclasses.replace(seen, curve=tuple(blind)))
+    chosen = fit(build, task(data, select={"on": "best_test_epoch"}))
+    assert chosen.accuracy_best == chosen.answers.accuracy
+    assert chosen.best_epoch == chosen.selected_epoch
+
+
+def test_training_ends_when_people_held_out_see_no_better(data, tmp_path):
+    wild = {"lr": 0.2, "epochs": 40, "schedule": "constant"}
+    job = task(data, select={"on": "inner_validation"}, train=wild | {"patience": 3})
+    found = fit(build, job)
+    long = fit(build, task(data, select={"on": "inner_validation"}, train=wild))
+    assert len(found.curve) == found.selected_epoch + 3 < 40
+    keys = [(r.validation_accuracy, r.train_loss) for r in found.curve]
+    assert keys == [(r.validation_accuracy, r.train_loss) for r in long.curve[: len(keys)]]
+    # no longer after a resumption, even one from the last state
+    path = tmp_path / "state.pt"
+    assert same(fit(build, job, checkpoint=path, checkpoint_every_s=0), found)
+    assert same(fit(build, job, checkpoint=path, checkpoint_every_s=0), found)
+    with pytest.raises(ConfigError, match=r'train\.patience = 3 with select\.on = "last"'):
+        task(data, train={"patience": 3})
+    with pytest.raises(ConfigError, match=r"train\.patience = 0"):
+        TrainParams(patience=0)
+
+
+class Full(SmallNet):
+    """A network for which no machine is large enough."""
+
+    error: Exception = MemoryError()
+
+    def forward(self, frames):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), "the GPU ran"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory ran out"),
+        (MemoryError("Unable to allocate 3 TiB"), "memory ran out"),
+    ],
+)
+def test_too_little_memory_gives_advice(data, error, words):
+    Full.error = error
+    with pytest.raises(ConfigError, match=f"{words} .*with 8 clips a batch") as found:
+        fit(lambda: Full(3, 3), task(data))
+    assert "train.batch_size" in found.value.hint
+    assert "bf16" in found.value.hint
+    Full.error = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    with pytest.raises(RuntimeError, match="mat1"):
+        fit(lambda: Full(3, 3), task(data))
+
+
+def test_memory_really_runs_out(data):
+    with pytest.raises(ConfigError, match="memory ran out"):
+        fit(lambda: nn.Linear(2**30, 2**30), task(data))
+
+
+def test_waiting_for_batches_is_measured(data):
+    found = fit(build, task(data), loader_workers=0)
+    for record in found.curve:
+        assert 0 < record.loader_seconds < record.seconds
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # PyTorch's own
+def test_a_compiled_network_learns_the_same(data):
+    # without dropout, which a compiled network draws otherwise
+    plain, found = (
+        fit(lambda: SmallNet(3, 3, dropout=0.0), task(data, train={"compile": c}))
+        for c in (False, True)
+    )
+    assert found.weights.keys() == plain.weights.keys()
+    losses = [[r.train_loss for r in result.curve] for result in (plain, found)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-2)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(data):

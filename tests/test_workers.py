@@ -126,8 +126,10 @@ def test_tasks_are_asked_for_when_there_is_someone_to_do_them():
 
 
 def test_what_died_is_named():
-    ((_, result),) = workers.run(die, iter([2]), 2, what="fold")
-    assert "this fold died" in str(result)
+    ((_, result),) = workers.run(die, iter([2]), 2, what=lambda task: f"task {task}")
+    assert "the process that worked on task 2 died" in str(result)
+    ((_, result),) = workers.run(die, iter([2]), 2)
+    assert "on this clip died" in str(result)
 
 
 def test_no_workers():

@@ -30,6 +30,7 @@ from evfer.folds import FoldPlan
 from evfer.index import class_names, fingerprint_text, labels_digest, read_index
 from evfer.recipe import BenchConfig, load_config
 from evfer.training import TrainEvent
+from evfer.workers import leave_mark, remove_stale_parts, require_scheduler
 
 __all__ = [
     "BenchConfig",
@@ -88,10 +89,12 @@ def bench(
     seed: int = 0,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     resume: bool = True,
-    workers: int = 1,
+    workers: int | None = 1,
+    scheduler: str | None = None,
     threads: int | None = None,
     keep_weights: bool = True,
     tensorboard: bool = True,
+    energy: bool = True,
     checkpoint_every_s: float = 30.0,
     command: str = "",
     progress: Callable[[BenchEvent], None] | None = None,
@@ -110,11 +113,16 @@ def bench(
         device: where to train.
         resume: keep rows that are there, and go on from checkpoints; else both are thrown away,
             as far as this bench would write them.
-        workers: folds to train at a time, each in a process of its own.
+        workers: folds to train at a time, each in a process of its own, with GPUs shared out
+            among them. With a scheduler the most folds to have under way together; None leaves
+            that to the size of the cluster.
+        scheduler: address of a running Dask scheduler whose workers share the file system.
         threads: threads that PyTorch may use in each process; by default its own choice, shared
-            out among the workers. Results are the same for the same number.
+            out among the workers, or what a cluster's worker was started with. Results are the
+            same for the same number.
         keep_weights: write the tested weights, 4 bytes a parameter.
         tensorboard: write curves for TensorBoard.
+        energy: count operations on test clips; see `FoldJob.energy`.
         checkpoint_every_s: least time between two checkpoints of a fold.
         command: what the user typed, for `run.toml`.
         progress: called for each row, and while folds train.
@@ -139,9 +147,17 @@ def bench(
         threads=threads,
         keep_weights=keep_weights,
         tensorboard=tensorboard,
+        energy=energy,
         checkpoint_every_s=checkpoint_every_s,
     )
-    return run(jobs, resume=resume, workers=workers, command=command, progress=progress)
+    return run(
+        jobs,
+        resume=resume,
+        workers=workers,
+        scheduler=scheduler,
+        command=command,
+        progress=progress,
+    )
 
 
 def make_jobs(
@@ -158,6 +174,7 @@ def make_jobs(
     threads: int | None = None,
     keep_weights: bool = True,
     tensorboard: bool = True,
+    energy: bool = True,
     checkpoint_every_s: float = 30.0,
 ) -> list[FoldJob]:
     """Make the jobs of a bench, and refuse what cannot be used; nothing is written.
@@ -175,6 +192,7 @@ def make_jobs(
         threads: threads that PyTorch may use in each process.
         keep_weights: write the tested weights.
         tensorboard: write curves.
+        energy: count operations on test clips.
         checkpoint_every_s: least time between two checkpoints of a fold.
 
     Returns:
@@ -221,6 +239,7 @@ def make_jobs(
                     threads=threads,
                     keep_weights=keep_weights,
                     tensorboard=tensorboard,
+                    energy=energy,
                     checkpoint_every_s=checkpoint_every_s,
                 )
             )
@@ -231,7 +250,8 @@ def run(
     jobs: Sequence[FoldJob],
     *,
     resume: bool = True,
-    workers: int = 1,
+    workers: int | None = 1,
+    scheduler: str | None = None,
     command: str = "",
     progress: Callable[[BenchEvent], None] | None = None,
     admit: Callable[[Sequence[FoldJob]], Iterable[FoldJob]] = iter,
@@ -241,8 +261,9 @@ def run(
     Args:
         jobs: the folds, as `make_jobs` gives them, in the order in which they are to run; all
             of one `out`.
-        resume: see `bench`, as for the next three.
+        resume: see `bench`, as for the next four.
         workers: folds to train at a time.
+        scheduler: address of a cluster's scheduler.
         command: what the user typed.
         progress: called for each row, and while folds train.
         admit: gives those of the folds without a row that are to run; each is asked for when
@@ -256,8 +277,15 @@ def run(
     """
     if not jobs:
         raise ConfigError("no fold to run", expected="one or more")
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise ConfigError(f"{workers} workers", expected="1 or more")
+    if scheduler is not None:
+        require_scheduler(scheduler)
+        # a worker stands in another folder
+        jobs = [
+            dataclasses.replace(job, folder=job.folder.absolute(), out=job.out.absolute())
+            for job in jobs
+        ]
     out = jobs[0].out
     make_folder(out)
     path = out / "rows.jsonl"
@@ -283,15 +311,23 @@ def run(
         if job.key in done:
             tell("kept", job)
     todo = [job for job in jobs if job.key not in done]
-    workers = max(1, min(workers, len(todo)))
-    if workers > 1:
-        todo = _share_threads(todo, workers)
-    for job, row in run_jobs(admit(todo), workers, lambda job, event: tell("train", job, event)):
-        append_row(path, row)
-        # only now: a crash before would have needed it
-        job.checkpoint.unlink(missing_ok=True)
-        done[job.key] = row
-        tell("row", job)
+    if scheduler is None:
+        workers = max(1, min(workers or 1, len(todo)))
+        if workers > 1:
+            todo = _share_threads(todo, workers)
+
+    def hear(job: FoldJob, event: TrainEvent) -> None:
+        tell("train", job, event)
+
+    remove_stale_parts(out)
+    packages = provenance.LEARNING_PACKAGES
+    with leave_mark(out, scheduler, packages) as home:
+        for job, row in run_jobs(admit(todo), workers, hear, scheduler, home):
+            append_row(path, row)
+            # only now: a crash before would have needed it
+            job.checkpoint.unlink(missing_ok=True)
+            done[job.key] = row
+            tell("row", job)
     return [done[job.key] for job in jobs if job.key in done]
 
 

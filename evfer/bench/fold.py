@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from evfer import metrics, models, provenance
+from evfer.bench.bill import bill
 from evfer.bench.rows import ROW_FORMAT, Row, row_key
 from evfer.errors import RecordingError
 from evfer.folds import FoldPlan, LeakReport
@@ -50,6 +51,7 @@ class FoldJob:
         threads: threads that PyTorch may use; None leaves that alone.
         keep_weights: whether to write the tested weights.
         tensorboard: whether to write curves for TensorBoard.
+        energy: whether to count operations on the test clips and price them; see `bill`.
         checkpoint_every_s: least time between two checkpoints.
     """
 
@@ -70,6 +72,7 @@ class FoldJob:
     threads: int | None = None
     keep_weights: bool = True
     tensorboard: bool = True
+    energy: bool = True
     checkpoint_every_s: float = 30.0
 
     @property
@@ -85,6 +88,7 @@ class FoldJob:
             "recipe": self.config.name,
             "recipe_sha256": self.config.sha256,
             "protocol": self.protocol,
+            "split": {"kind": self.plan.protocol, "seed": self.plan.seed},
             "folds_sha256": self.plan.sha256,
             "data_fingerprint": self.fingerprint,
             "labels_sha256": self.labels_sha256,
@@ -178,7 +182,8 @@ def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None)
             job.weights,
             {**about, "options": options, "classes": data.classes, "weights": result.weights},
         )
-    return job.naming | _outcome(job, task, result) | _circumstances(job, result, threads)
+    row = job.naming | _outcome(job, task, result) | _circumstances(job, result, threads)
+    return row | (_energy(job, task, result) if job.energy else {})
 
 
 def load_weights(path: Path, key: str) -> torch.nn.Module:
@@ -227,6 +232,7 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
         "selected_on": result.selected_on,
         "selected_epoch": result.selected_epoch,
         "epochs": job.config.train.epochs,
+        "epochs_run": len(result.curve),
         "n_train": result.n_train,
         "n_validation": result.n_validation,
         "n_test": len(task.test),
@@ -236,6 +242,9 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
         "ece": metrics.calibrate(confidences, answers.labels == answers.predictions).error,
         "anytime": list(result.anytime) or None,
         "accuracy_last": result.accuracy_last,
+        # what the test itself would have chosen: optimistic, and for comparison alone
+        "accuracy_best": result.accuracy_best,
+        "best_epoch": result.best_epoch,
         "chance": metrics.chance(len(data.classes)),
         "majority": metrics.majority(train_labels, answers.labels),
         "used_fraction": float(used),
@@ -253,6 +262,16 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
     }
 
 
+def _energy(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
+    module = models.create(
+        job.model, len(task.data.classes), job.config.frames.n_steps, **job.config.model
+    )
+    module.load_state_dict(result.weights)
+    with _threads(job.threads):
+        found, reason = bill(module, job.model, task, result.device)
+    return {"energy": found} | ({"energy_note": reason} if reason else {})
+
+
 def _round(record: EpochRecord) -> dict[str, Any]:
     fields = dataclasses.asdict(record)
     return {n: round(v, 6) if isinstance(v, float) else v for n, v in fields.items()}
@@ -265,12 +284,19 @@ def _circumstances(job: FoldJob, result: FoldResult, threads: int) -> Row:
     return {
         "parameters": result.parameters,
         "train_seconds": round(result.train_seconds, 3),
+        "loader_share": _loader_share(result),
         "test_seconds": round(result.test_seconds, 3),
         "device": result.device.partition(":")[0],
         "precision": job.config.train.precision,
         "versions": provenance.versions(provenance.LEARNING_PACKAGES),
         "machine": machine,
     }
+
+
+def _loader_share(result: FoldResult) -> float:
+    """Give the share of the training time that was spent waiting for batches."""
+    waited = sum(record.loader_seconds for record in result.curve)
+    return round(waited / max(result.train_seconds, 1e-9), 6)
 
 
 @contextlib.contextmanager

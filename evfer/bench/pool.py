@@ -1,42 +1,54 @@
-"""Folds in this process or in several, with their progress told as they go.
+"""Folds in this process, in several or on a cluster, with their progress told as they go.
 
 Worker processes live as long as there are folds, so that PyTorch is imported and a set is loaded
 once a process. They are started fresh rather than forked, since PyTorch keeps threads; a script
-that asks for several therefore needs the usual `if __name__ == "__main__":`.
+that asks for several therefore needs the usual `if __name__ == "__main__":`. A fold whose process
+was killed is tried again, alone, and goes on from its checkpoint.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import itertools
-import multiprocessing
 import os
-import signal
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, cast
+from typing import IO
 
+from evfer import workers
 from evfer.bench.fold import FoldJob, run_fold
 from evfer.bench.rows import Row
-from evfer.errors import DataError
+from evfer.errors import EvferError
 from evfer.training import TrainEvent
-from evfer.workers import remove_stale_parts
 
-__all__ = ["run_jobs"]
+__all__ = ["run_jobs", "take_seat"]
+
+_STEP_EVERY_S = 0.2
 
 
 def run_jobs(
-    jobs: Iterable[FoldJob], workers: int, tell: Callable[[FoldJob, TrainEvent], None]
+    jobs: Iterable[FoldJob],
+    n_workers: int | None,
+    tell: Callable[[FoldJob, TrainEvent], None],
+    scheduler: str | None = None,
+    home: workers.Home | None = None,
 ) -> Iterator[tuple[FoldJob, Row]]:
     """Run folds and give their rows in order of completion.
 
     Args:
         jobs: the folds; the next is asked for when there is a process for it, and after the row
             before it was given.
-        workers: number of processes; 1 runs in this one.
-        tell: called in this process after each batch and each epoch of any fold.
+        n_workers: number of processes; 1 runs in this one. With a scheduler the most folds to
+            have under way together.
+        tell: called in this process after each epoch of any fold, and after each batch or, where
+            folds run elsewhere, a few times a second.
+        scheduler: address of a running Dask scheduler.
+        home: what the cluster's workers must share with this process.
 
     Yields:
         (job, row).
@@ -45,87 +57,105 @@ def run_jobs(
         EvferError: as soon as one fold fails; the others are stopped, and go on from their
             checkpoints another time.
     """
-    if workers == 1:
-        for job in jobs:
-            yield job, run_fold(job, lambda event, job=job: tell(job, event))  # type: ignore[misc]
-        return
-    context = multiprocessing.get_context("spawn")
-    waiting = iter(jobs)
-    busy: dict[Connection, FoldJob] = {}
-    processes: list[BaseProcess] = []
-    out: Path | None = None
-    ended = False
-    try:
-        for number, job in enumerate(itertools.islice(waiting, workers)):
-            out = job.out
-            ours, theirs = context.Pipe()
-            process: BaseProcess = context.Process(
-                target=_serve, args=(theirs, number), daemon=True
-            )
-            process.start()
-            theirs.close()
-            processes.append(process)
-            busy[ours] = job
-            ours.send(job)
-        while busy:
-            for line in cast(list[Connection], wait(list(busy))):
-                job = busy[line]
-                kind, value = _receive(line, job)
-                if kind == "event":
-                    tell(job, value)
-                elif kind == "error":
-                    raise value
-                else:
-                    yield job, value
-                    following = next(waiting, None)
-                    line.send(following)
-                    if following is None:
-                        del busy[line]
-                    else:
-                        busy[line] = following
-        ended = True
-    finally:
-        for process in processes:
-            # checkpoints are whole files, so a fold may be stopped anywhere
-            if not ended:
-                process.terminate()
-            process.join()
-        if out:
-            remove_stale_parts(out)
+    here = scheduler is None and n_workers == 1
+    train = _run_here if here else functools.partial(_run_there, home, scheduler is not None)
+    found = workers.run_with_news(train, jobs, tell, n_workers, scheduler, what=_name)
+    with contextlib.closing(found) as results:
+        for job, result in results:
+            if isinstance(result, EvferError):
+                raise result
+            yield job, result
 
 
-def _receive(line: Connection, job: FoldJob) -> tuple[str, Any]:
-    try:
-        found: tuple[str, Any] = line.recv()
-    except (EOFError, ConnectionResetError) as error:
-        raise DataError(
-            f"the process that trained fold {job.fold} of {job.folder.name} died",
-            hint="Is there enough memory? Try fewer --workers; what is done is kept",
-        ) from error
-    return found
+def _run_here(job: FoldJob, line: workers.Line) -> Row:
+    return run_fold(job, line)
 
 
-def _serve(line: Connection, number: int) -> None:
-    # Ctrl-C reaches the whole group; the parent ends its workers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _choose_gpu(number)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        while (job := line.recv()) is not None:
-            try:
-                row = run_fold(job, lambda event: line.send(("event", event)))
-            except (EOFError, BrokenPipeError, ConnectionResetError):
-                raise
-            except Exception as error:  # noqa: BLE001 (whatever it is, the parent raises it)
-                line.send(("error", error))
-            else:
-                line.send(("row", row))
+def _run_there(
+    home: workers.Home | None, on_cluster: bool, job: FoldJob, line: workers.Line
+) -> Row:
+    """Run a fold in a process that others stand beside, here or on another machine."""
+    if home:
+        home.require((job.folder,))
+    _choose_gpu()
+    if on_cluster and job.threads is None:
+        job = dataclasses.replace(job, threads=workers.cluster_threads())
+    return run_fold(job, _Sparing(line))
 
 
-def _choose_gpu(number: int) -> None:
-    """Spread worker processes over the GPUs; each then sees one."""
+def _name(job: FoldJob) -> str:
+    return f"fold {job.fold} of {job.folder.name}"
+
+
+class _Sparing:
+    """Hands on each epoch's end, but of the batches only a few a second."""
+
+    def __init__(self, line: workers.Line) -> None:
+        self._line, self._last_s = line, 0.0
+
+    def __call__(self, event: TrainEvent) -> None:
+        now = time.monotonic()
+        if event.kind == "epoch" or now - self._last_s >= _STEP_EVERY_S:
+            self._line(event)
+            self._last_s = now
+
+
+@functools.cache  # once a process
+def _choose_gpu() -> None:
+    """Spread the worker processes of a machine over its GPUs; each then sees one."""
     import torch
 
+    if torch.cuda.is_initialized():  # too late: CUDA has read the variable
+        return
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     devices = visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
     if len(devices) > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[take_seat() % len(devices)]
+
+
+def take_seat(folder: Path | None = None) -> int:
+    """Take the lowest number that no other living process on this machine has taken.
+
+    Numbers go with their process, however it ends, and hold across several runs and a cluster's
+    workers alike.
+
+    Args:
+        folder: where the locks are; by default the system's temporary folder.
+
+    Returns:
+        The number, from 0; the same at each call for a folder.
+    """
+    return _take_seat(folder or Path(tempfile.gettempdir()))
+
+
+@functools.cache
+def _take_seat(folder: Path) -> int:
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    for seat in itertools.count():
+        try:
+            file = (folder / f"evfer-seat-{user}-{seat}.lock").open("a")
+        except OSError:  # without a place for locks, chance spreads as well
+            return os.getpid()
+        if _lock(file):
+            _HELD.append(file)  # closed with the process, which frees the seat
+            return seat
+        file.close()
+    raise AssertionError("numbers do not end")
+
+
+_HELD: list[IO[str]] = []
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

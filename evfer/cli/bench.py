@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +14,7 @@ from evfer.cli import _console as console
 
 if TYPE_CHECKING:
     from evfer.bench import BenchEvent
+    from evfer.measure import Measurement
     from evfer.training import TrainEvent
 
 
@@ -34,8 +36,11 @@ if TYPE_CHECKING:
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
 )
 @click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Folds at a time."
+    "--workers",
+    type=click.IntRange(1),
+    help="Folds at a time. [default: 1; on a cluster as many as suit it]",
 )
+@console.scheduler_option
 @click.option(
     "--out", type=click.Path(), default="results", show_default=True, help="Results folder."
 )
@@ -43,7 +48,13 @@ if TYPE_CHECKING:
 @click.option(
     "--resume/--no-resume", default=True, help="Keep rows and checkpoints that are there."
 )
-@console.set_option("train.lr=0.001")
+@click.option(
+    "--energy/--no-energy",
+    default=True,
+    help="Count each tested network's operations, for the time of three tests more.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the resolved settings, and train nothing.")
+@console.set_option("train.lr=0.001 or split.repeats=3")
 def command(
     model: str,
     datasets: tuple[str, ...],
@@ -56,10 +67,13 @@ def command(
     epochs: int | None,
     seed: int,
     device: Literal["auto", "cpu", "cuda"],
-    workers: int,
+    workers: int | None,
+    scheduler: str | None,
     out: str,
     run_name: str | None,
     resume: bool,
+    energy: bool,
+    dry_run: bool,
     assignments: tuple[str, ...],
 ) -> None:
     """Train and test a model on every fold.
@@ -86,12 +100,12 @@ def command(
         only_folds=chosen,
     )
     for item in found:
-        console.warn(
-            f"{item.folder.name}: recipe {item.config.name}, {item.config.train.epochs} epochs, "
-            f"protocol {item.protocol}, epoch chosen by {item.config.select.on}"
-        )
-        for sentence in item.leak:
-            console.warn(sentence)
+        _announce(item)
+    if dry_run:
+        for item in found:
+            console.echo(f"# {item.folder.name}")
+            console.echo(config.to_toml(config.to_dict(item.config) | item.config.shaping))
+        return
     folder = Path(out) / (run_name or model.replace(":", "-"))
     with console.Progress() as progress:
         rows = measure(
@@ -103,11 +117,37 @@ def command(
             device=device,
             resume=resume,
             workers=workers,
+            scheduler=scheduler,
+            energy=energy,
             command=shlex.join(["evfer", *sys.argv[1:]]),
             progress=BenchProgress(progress),
         )
     print_rows(rows)
     console.echo(f"rows: {folder / 'rows.jsonl'}")
+
+
+def _announce(item: Measurement) -> None:
+    """Say what will be done, what chooses, and what leaks, before anything is done."""
+    settings, plan = item.config, item.plan
+    frames, train = settings.frames, settings.train
+    names = [str(table["name"]) for table in settings.augment]
+    rounds = len(item.repeats) + 1
+    repeats = f", {rounds} times with seeds {plan.seed} to {plan.seed + rounds - 1}"
+    console.warn(
+        f"{item.folder.name}: recipe {settings.name}, {train.epochs} epochs, "
+        f"protocol {item.protocol}, epoch chosen by {settings.select.on}"
+    )
+    size = "the sensor's pixels" if frames.size is None else f"{frames.size} pixels"
+    console.warn(
+        f"{plan.protocol} split of {len(plan.splits)} folds{repeats if rounds > 1 else ''}; "
+        f"{frames.n_steps} {frames.kind} of {size} by {frames.resize}; "
+        f"{' + '.join(names) or 'no augmentation'}; {train.optimizer} at {train.lr:g}, "
+        f"{train.batch_size} clips a batch, precision {train.precision}"
+    )
+    if settings.select.on == "best_test_epoch":
+        console.warn("OPTIMISTIC: the test clips choose the epoch, as the published results do.")
+    for sentence in item.leak:
+        console.warn(sentence)
 
 
 def _numbers(text: str | None) -> list[int] | None:
@@ -122,67 +162,93 @@ def _numbers(text: str | None) -> list[int] | None:
 
 
 class BenchProgress:
-    """Show what a bench tells: one bar for all folds of a network on a set."""
+    """Show what a bench tells: one bar for all its folds, whatever runs side by side."""
 
     def __init__(self, progress: console.Progress) -> None:
         self._progress = progress
-        self._shown: tuple[str, str] | None = None
-        self._steps: dict[int, int] = {}
+        self._shown = ""
+        self._steps: dict[tuple[str, int, int], int] = {}
 
     def __call__(self, event: BenchEvent) -> None:
         """Take one piece of news."""
-        name = f"{event.model} on {event.dataset}"
         if event.row is not None:
+            self._steps.pop((event.dataset, event.seed, event.fold), None)
             word = "kept" if event.kind == "kept" else "done"
+            seed = f", seed {event.seed}" if event.seed else ""
             self._progress.say(
-                f"{name}, fold {event.fold + 1} of {event.n_folds}: accuracy "
-                f"{event.row['accuracy']:.3f}  ({word}, {event.done} of {event.total})",
+                f"{event.model} on {event.dataset}, fold {event.fold + 1} of {event.n_folds}"
+                f"{seed}: accuracy {event.row['accuracy']:.3f}"
+                f"  ({word}, {event.done} of {event.total})",
                 "green",
             )
         elif event.train is not None:
-            self._show(name, event, event.train)
+            self._show(event, event.train)
 
-    def _show(self, name: str, event: BenchEvent, news: TrainEvent) -> None:
-        # folds of one plan differ by a batch at most, so the running one stands for all
+    def _show(self, event: BenchEvent, news: TrainEvent) -> None:
+        # folds differ by a batch or so, so the running one stands for all
         fold_steps = news.epochs * news.steps
         total = event.total * fold_steps
-        if self._shown != (event.dataset, event.model):
-            self._shown, self._steps = (event.dataset, event.model), {}
+        if self._shown != event.model:
+            self._shown, self._steps = event.model, {}
             begun = event.done * fold_steps + (news.epoch - 1) * news.steps
-            self._progress.start(name, total, "step", done=begun)
-        self._steps[event.fold] = (news.epoch - 1) * news.steps + news.step
+            self._progress.start(event.model, total, "step", done=begun)
+        place = (event.dataset, event.seed, event.fold)
+        self._steps[place] = (news.epoch - 1) * news.steps + news.step
         finished = event.done * fold_steps
-        running = sum(steps for steps in self._steps.values() if steps < fold_steps)
+        running = sum(self._steps.values())
         self._progress.step(
             min(total, finished + running),
             total,
-            f"fold {event.fold + 1}, epoch {news.epoch}/{news.epochs}, loss {news.loss:.3f}, "
-            f"accuracy {news.accuracy:.3f}",
+            f"{event.dataset} fold {event.fold + 1}, epoch {news.epoch}/{news.epochs}, "
+            f"loss {news.loss:.3f}, accuracy {news.accuracy:.3f}",
         )
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
-    """Print a table of folds, and one of means."""
+    """Print a table of folds, and a line of means for each network, set and protocol."""
     from evfer.metrics import spread
 
+    columns: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
+        ("data set", lambda row: row["dataset"]),
+        ("model", lambda row: row["model"]),
+        ("protocol", lambda row: row["protocol"]),
+        ("fold", lambda row: row["fold"]),
+        ("seed", lambda row: row["seed"]),
+        ("test clips", lambda row: row["n_test"]),
+        ("accuracy", lambda row: row["accuracy"]),
+        ("UAR", lambda row: row["uar"]),
+        ("macro-F1", lambda row: row["macro_f1"]),
+        ("epoch", lambda row: f"{row['selected_epoch']} of {row.get('epochs_run', row['epochs'])}"),
+        ("last epoch", lambda row: row.get("accuracy_last")),
+        ("best (optimistic)", lambda row: row.get("accuracy_best")),
+        ("energy, mJ", lambda row: (row.get("energy") or {}).get("full_mj")),
+    ]
+    if len({row["seed"] for row in rows}) == 1:
+        columns = [column for column in columns if column[0] != "seed"]
+    for name in ("best (optimistic)", "energy, mJ"):
+        give = dict(columns)[name]
+        if all(give(row) is None for row in rows):
+            columns = [column for column in columns if column[0] != name]
     console.print_table(
-        ("data set", "model", "protocol", "fold", "test clips", "accuracy", "UAR", "macro-F1"),
-        [
-            (
-                row["dataset"], row["model"], row["protocol"], row["fold"], row["n_test"],
-                row["accuracy"], row["uar"], row["macro_f1"],
-            )
-            for row in rows
-        ],
-    )  # fmt: skip
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        tuple(name for name, _ in columns),
+        [tuple(give(row) for _, give in columns) for row in rows],
+    )
+    groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((row["dataset"], row["model"], row["protocol"]), []).append(row)
-    for (dataset, model, protocol), group in groups.items():
+        place = (row["dataset"], row["model"], row["protocol"], row["selected_on"])
+        groups.setdefault(place, []).append(row)
+    for (dataset, model, protocol, chosen), group in groups.items():
         found = spread([row["accuracy"] for row in group])
+        seeds = len({row["seed"] for row in group})
         console.echo(
             f"{model} on {dataset}, {protocol}: accuracy {found.mean:.3f}"
             + (f", standard deviation {found.std:.3f}" if found.std is not None else "")
-            + f" over {len(group)} fold{'' if len(group) == 1 else 's'}; "
-            f"chance {group[0]['chance']:.3f}, epoch chosen by {group[0]['selected_on']}"
+            + f" over {len(group)} fold{'' if len(group) == 1 else 's'}"
+            + (f" of {seeds} seeds" if seeds > 1 else "")
+            + f"; chance {group[0]['chance']:.3f}, epoch chosen by {chosen}"
         )
+        collapsed = sum(bool(row.get("collapsed")) for row in group)
+        if collapsed:
+            console.warn(f"COLLAPSED: in {collapsed} of them nearly all answers are one class.")
+    if any(row["selected_on"] == "best_test_epoch" for row in rows):
+        console.echo("OPTIMISTIC: the test clips chose the epoch, as in the published results.")

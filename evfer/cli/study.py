@@ -36,8 +36,11 @@ if TYPE_CHECKING:
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
 )
 @click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Folds at a time."
+    "--workers",
+    type=click.IntRange(1),
+    help="Folds at a time. [default: 1; on a cluster as many as suit it]",
 )
+@console.scheduler_option
 @click.option("--time", "budget", help="Time to spend, such as 2h; 0s only sums up what is there.")
 @click.option(
     "--out", type=click.Path(), default="results", show_default=True, help="Results folder."
@@ -59,7 +62,8 @@ def command(
     epochs: int | None,
     seed: int | None,
     device: Literal["auto", "cpu", "cuda"],
-    workers: int,
+    workers: int | None,
+    scheduler: str | None,
     budget: str | None,
     out: str,
     run_name: str | None,
@@ -105,6 +109,7 @@ def command(
             grid,
             budget_s=budget_s,
             workers=workers,
+            scheduler=scheduler,
             resume=resume,
             command=shlex.join(["evfer", *sys.argv[1:]]),
             progress=_StudyProgress(progress, len(grid.jobs)),

@@ -17,8 +17,8 @@ from evfer.index import IndexEntry
 __all__ = ["ALIASES", "PROTOCOLS", "build", "canonical_protocol"]
 
 PROTOCOLS = ("strict", "loso", "kfold", "published")
-ALIASES = {"paper": "kfold", "code": "published"}
-"""Names of whole bench protocols, and the kind of split each uses."""
+ALIASES = {"paper": "kfold", "code": "published", "group_kfold": "strict"}
+"""Names of whole bench protocols, and the kind of split each uses; and another name of one."""
 
 _FEW_SUBJECTS = 30
 _PUBLISHED_FOLDS = 10

@@ -126,6 +126,7 @@ def lay_out(
                 device=device,
                 keep_weights=params.keep_weights,
                 tensorboard=False,
+                energy=False,
             )
             for a, (name, tables) in enumerate(sets.items()):
                 settings = dataclasses.replace(

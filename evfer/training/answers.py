@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from evfer.errors import ConfigError
 from evfer.loading import Loader
 from evfer.metrics import score
+from evfer.training.faults import not_finite
 
 __all__ = ["Answers", "answer", "answer_steps"]
 
@@ -60,11 +60,7 @@ def answer(module: nn.Module, loader: Loader, device: torch.device | str = "cpu"
             probabilities.append(logits.float().log_softmax(1).cpu())
     logs, true = torch.cat(probabilities), torch.cat(labels)
     if not bool(torch.isfinite(logs).all()):
-        raise ConfigError(
-            "the network's answers are no longer finite",
-            expected="finite numbers",
-            hint='Lower train.lr, set train.clip_norm = 1.0, or train.precision = "no"',
-        )
+        raise not_finite("the network's answers are no longer finite")
     confidences, predictions = logs.double().exp().max(1)
     return Answers(
         true.numpy(),

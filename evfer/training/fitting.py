@@ -23,12 +23,13 @@ from torch.nn import functional
 
 from evfer.errors import ConfigError
 from evfer.holdout import hold_out
-from evfer.loading import DeviceSet, Loader
+from evfer.loading import Batch, DeviceSet, Loader
 from evfer.models import Estimator
 from evfer.recipe import TrainParams
 from evfer.training.answers import Answers, answer, answer_steps
 from evfer.training.checkpoint import load_checkpoint, save_checkpoint
 from evfer.training.estimating import fit_estimator
+from evfer.training.faults import explain_faults, not_finite
 from evfer.training.fold import Device, EpochRecord, FoldResult, FoldTask, TrainEvent
 from evfer.transforms import sample_rng
 
@@ -62,11 +63,12 @@ def fit(
         choose the epoch.
 
     Raises:
-        ConfigError: if the loss, a gradient or an answer is no longer finite, or a setting
-            cannot be used here.
+        ConfigError: if the loss, a gradient or an answer is no longer finite, memory runs out, or
+            a setting cannot be used here.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_reproducible())
+        stack.enter_context(explain_faults(task.config.train.batch_size))
         _seed(task, "weights")
         module = build_model()
         if isinstance(module, Estimator):
@@ -75,8 +77,11 @@ def fit(
         run.restore(checkpoint)
         saved = time.monotonic()
         for epoch in range(len(run.curve), task.config.train.epochs):
+            if run.out_of_patience:
+                break
             run.train_epoch(epoch, progress)
             run.validate(epoch)
+            run.watch_test(epoch)
             run.record(epoch)
             if checkpoint is not None and time.monotonic() - saved >= checkpoint_every_s:
                 run.save(checkpoint)
@@ -118,6 +123,8 @@ class _Run:
         self.loader = self._loader(train, training=True)
         if self.params.channels_last:
             module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.params.compile:
+            module.compile()  # in place, so that weights keep their names
         self.parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
         optimizer = _optimizer(module, self.params)
         self.module, self.optimizer = self.accelerator.prepare(module, optimizer)
@@ -126,8 +133,9 @@ class _Run:
         self.clock = _Clock(self.params.epochs * len(self.loader))
         self.best: dict[str, Any] | None = None
         self.step = 0
-        self.lr = self.loss = self.accuracy = 0.0
+        self.lr = self.loss = self.accuracy = self.waited = 0.0
         self.validation: float | None = None
+        self.test_accuracy: float | None = None
 
     def __enter__(self) -> _Run:
         return self
@@ -159,10 +167,11 @@ class _Run:
         """Pass over the training clips once."""
         _seed(self.task, "dropout", epoch)
         self.module.train()
-        self.step, self.validation = 0, None
+        self.step, self.waited = 0, 0.0
+        self.validation = self.test_accuracy = None
         loss_sum, right, seen = 0.0, 0, 0
         with contextlib.closing(self.loader.epoch(epoch)) as batches:
-            for step, batch in enumerate(batches):
+            for step, batch in enumerate(self._timed(batches)):
                 self.lr = learning_rate(self.params, epoch, step, len(self.loader))
                 for group in self.optimizer.param_groups:
                     group["lr"] = self.lr
@@ -186,6 +195,16 @@ class _Run:
                 if progress:
                     progress(self.event("step", epoch))
 
+    def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Hand batches on, and add up how long each was waited for."""
+        while True:
+            begun = time.monotonic()
+            batch = next(batches, None)
+            self.waited += time.monotonic() - begun
+            if batch is None:
+                return
+            yield batch
+
     def _logits(self, frames: Tensor) -> Tensor:
         logits: Tensor = self.module(frames.to(self.accelerator.device).float())
         return logits.float()
@@ -194,11 +213,9 @@ class _Run:
         if math.isfinite(loss) and math.isfinite(norm):
             return
         what = f"the gradient's length is {norm}" if math.isfinite(loss) else f"the loss is {loss}"
-        raise ConfigError(
+        raise not_finite(
             f"{what} in fold {self.task.fold}, epoch {epoch + 1}, batch {step + 1}, "
-            f"at a learning rate of {self.lr:.3g}",
-            expected="a finite number",
-            hint='Lower train.lr, set train.clip_norm = 1.0, or train.precision = "no"',
+            f"at a learning rate of {self.lr:.3g}"
         )
 
     def validate(self, epoch: int) -> None:
@@ -216,6 +233,23 @@ class _Run:
                 "value": [answers.accuracy, gain],
                 "weights": self._weights(),
             }
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the people held out have seen no better epoch for long enough."""
+        patience = self.params.patience
+        return (
+            patience is not None
+            and self.best is not None
+            and len(self.curve) - int(self.best["epoch"]) >= patience
+        )
+
+    def watch_test(self, epoch: int) -> None:
+        """Ask the test clips for the record alone; nothing is chosen by their answers."""
+        if self.task.config.select.on == "best_test_epoch":
+            self.test_accuracy = self.validation
+        elif self.task.config.select.optimistic:
+            self.test_accuracy = self._answer(self._loader(self.task.test)).accuracy
 
     def _answer(self, loader: Loader) -> Answers:
         return answer(self.module, loader, self.accelerator.device)
@@ -235,7 +269,16 @@ class _Run:
         seconds = self.clock.seconds()
         spent = seconds - self.seconds
         self.curve.append(
-            EpochRecord(epoch + 1, self.loss, self.accuracy, self.validation, self.lr, spent)
+            EpochRecord(
+                epoch + 1,
+                self.loss,
+                self.accuracy,
+                self.validation,
+                self.lr,
+                spent,
+                self.waited,
+                self.test_accuracy,
+            )
         )
         self.seconds = seconds
 
@@ -292,6 +335,8 @@ class _Run:
             self.accelerator.unwrap_model(self.module).load_state_dict(weights)
             answers = self._answer(loader)
         seconds = time.monotonic() - begun
+        tests = [r.test_accuracy for r in self.curve if r.test_accuracy is not None]
+        best = max(tests, default=None)
         return FoldResult(
             answers,
             selected,
@@ -306,6 +351,8 @@ class _Run:
             weights or self._weights(),
             self.task.config.select.on,
             self._answer_steps(loader),
+            best,
+            None if best is None else 1 + tests.index(best),
         )
 
 

@@ -74,7 +74,19 @@ class TrainEvent:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch of a fold's curve; `epoch` counts from 1."""
+    """One epoch of a fold's curve.
+
+    Args:
+        epoch: its number, from 1.
+        train_loss: mean loss over its batches.
+        train_accuracy: accuracy over its batches.
+        validation_accuracy: accuracy for the clips that choose the epoch; None without such.
+        lr: learning rate of its last batch.
+        seconds: time that it took, validation included.
+        loader_seconds: time of those that training waited for batches.
+        test_accuracy: test accuracy, where `SelectParams.optimistic` asks for it; it chooses
+            nothing.
+    """
 
     epoch: int
     train_loss: float
@@ -82,6 +94,8 @@ class EpochRecord:
     validation_accuracy: float | None
     lr: float
     seconds: float
+    loader_seconds: float = 0.0
+    test_accuracy: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +117,9 @@ class FoldResult:
         weights: the selected epoch's weights, on the CPU.
         selected_on: what chose the epoch, as `SelectParams.on` spells it.
         anytime: test accuracy after each step, for networks that decide step by step.
+        accuracy_best: test accuracy of the epoch that the test itself would choose, an optimistic
+            number; None where the test was not asked after each epoch.
+        best_epoch: number of that epoch.
     """
 
     answers: Answers
@@ -118,3 +135,5 @@ class FoldResult:
     weights: dict[str, Tensor]
     selected_on: str = "last"
     anytime: tuple[float, ...] = ()
+    accuracy_best: float | None = None
+    best_epoch: int | None = None

@@ -8,12 +8,13 @@ depend on where or on how many: each task is a pure function of its argument.
 from evfer.workers.crew import Crew, Line, default_workers
 from evfer.workers.home import Home, leave_mark
 from evfer.workers.leftovers import remove_stale_parts
-from evfer.workers.running import open_crew, require_scheduler, run, run_with_news
+from evfer.workers.running import cluster_threads, open_crew, require_scheduler, run, run_with_news
 
 __all__ = [
     "Crew",
     "Home",
     "Line",
+    "cluster_threads",
     "default_workers",
     "leave_mark",
     "open_crew",

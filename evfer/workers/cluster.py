@@ -23,7 +23,7 @@ from typing import Any
 from evfer.errors import ClusterError, EvferError, MissingExtra
 from evfer.workers.crew import Line, News, limit_threads
 
-__all__ = ["Cluster", "require_scheduler"]
+__all__ = ["Cluster", "cluster_threads", "require_scheduler"]
 
 _CONNECT_S = 8.0
 _NO_WORKER_S = 60.0  # without any worker; a cluster that grows on demand needs some time
@@ -179,6 +179,13 @@ def _send(topic: str, number: int, message: Any) -> None:
 
     # the scheduler hands on plain data alone
     get_worker().log_event(topic, (number, pickle.dumps(message)))
+
+
+def cluster_threads() -> int:
+    """Give the threads of the worker that does this task, `--nthreads` of dask worker."""
+    from distributed import get_worker
+
+    return int(get_worker().state.nthreads)
 
 
 def require_scheduler(address: str) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -21,7 +21,7 @@ from evfer.errors import (
 )
 from evfer.workers.crew import Crew, Here, Line, Processes
 
-__all__ = ["open_crew", "require_scheduler", "run", "run_with_news"]
+__all__ = ["cluster_threads", "open_crew", "require_scheduler", "run", "run_with_news"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -75,14 +75,21 @@ def require_scheduler(address: str) -> None:
     cluster.require_scheduler(address)
 
 
+def cluster_threads() -> int:
+    """Say how many threads the cluster's worker that does this task may use."""
+    from evfer.workers import cluster
+
+    return cluster.cluster_threads()
+
+
 def run(
     function: Callable[[Task], Result],
     tasks: Iterable[Task],
     n_workers: int | None = None,
     scheduler: str | None = None,
     *,
-    what: str = "clip",
-) -> Iterator[tuple[Task, Result | EvferError]]:
+    what: Callable[[Task], str] | str = "this clip",
+) -> Generator[tuple[Task, Result | EvferError]]:
     """Run tasks and give each one's result, or the error it raised, in order of completion.
 
     Args:
@@ -91,7 +98,7 @@ def run(
         tasks: the tasks; the next is asked for when there is someone to do it.
         n_workers: see `open_crew`.
         scheduler: see `open_crew`.
-        what: what a task is, for messages.
+        what: what a task is, for messages, or what says it of one.
 
     Yields:
         (task, result); an error of a kind that evfer raises on purpose takes the result's place
@@ -115,8 +122,8 @@ def run_with_news(
     n_workers: int | None = None,
     scheduler: str | None = None,
     *,
-    what: str = "clip",
-) -> Iterator[tuple[Task, Result | EvferError]]:
+    what: Callable[[Task], str] | str = "this clip",
+) -> Generator[tuple[Task, Result | EvferError]]:
     """Run tasks that tell how far they are; see `run`.
 
     Args:
@@ -126,7 +133,7 @@ def run_with_news(
         on_news: called in this process with a task and its news; what it raises ends everything.
         n_workers: see `open_crew`.
         scheduler: see `open_crew`.
-        what: what a task is, for messages.
+        what: what a task is, for messages, or what says it of one.
 
     Yields:
         See `run`; a task's news come before its result.
@@ -185,13 +192,16 @@ class _Job(Generic[Task, Result]):
     under_way: dict[int, Task]
 
 
-def _run_alone(job: _Job[Task, Result], task: Task, what: str) -> Result | EvferError:
+def _run_alone(
+    job: _Job[Task, Result], task: Task, what: Callable[[Task], str] | str
+) -> Result | EvferError:
     for _ in range(job.crew.tries_alone):
         ((_, again),) = _run(job, [task])
         if not isinstance(again, _Death):
             return again
+    name = what if isinstance(what, str) else what(task)
     return DataError(
-        f"the process that worked on this {what} died",
+        f"the process that worked on {name} died",
         hint="Is there enough memory? Try fewer --workers",
     )
 
