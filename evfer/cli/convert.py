@@ -12,6 +12,8 @@ from evfer.cli import _console as console
 if TYPE_CHECKING:
     from evfer.convert import ConversionSummary, Plan, Progress
 
+_SHOWN = 5  # of one kind
+
 
 @click.command()
 @click.option("--dataset", required=True, help="Data set, see evfer list, or module:attribute.")
@@ -77,8 +79,8 @@ def command(
             progress.step(done, total)
 
         def show_plan(found: Plan) -> None:
-            for item in found.skipped:
-                progress.say(f"skipped {item.path}: {item.reason}", "yellow")
+            for line in _skipped(found):
+                progress.say(line, "yellow")
             for failure in found.unreadable:
                 progress.say(f"failed {failure.native_id}: {failure.reason}", "red")
             for line in _remarks(found):
@@ -113,8 +115,8 @@ def command(
 def _print_plan(found: Plan) -> None:
     rows = [(clip.clip_id, clip.label_name, clip.native_id) for clip in found.todo]
     console.print_table(("clip", "label", "source"), rows, title="To convert")
-    for item in found.skipped:
-        console.echo(f"skip {item.path}: {item.reason}")
+    for line in _skipped(found):
+        console.echo(line)
     for failure in found.unreadable:
         console.echo(f"unreadable {failure.native_id}: {failure.reason}")
     for line in _remarks(found):
@@ -124,6 +126,17 @@ def _print_plan(found: Plan) -> None:
         f"{len(found.todo)} to convert ({found.n_missing} missing, {n_stale} stale), "
         f"{len(found.kept)} up to date, {len(found.skipped)} skipped; nothing was written."
     )
+
+
+def _skipped(found: Plan) -> list[str]:
+    """Name a few of each kind that are passed over; a data set may have hundreds."""
+    lines = []
+    for kind in sorted({item.kind for item in found.skipped}):
+        items = [item for item in found.skipped if item.kind == kind]
+        lines += [f"skipped {item.path}: {item.reason}" for item in items[:_SHOWN]]
+        if len(items) > _SHOWN:
+            lines.append(f"skipped {len(items) - _SHOWN} more ({kind}); evfer check counts them")
+    return lines
 
 
 def _remarks(found: Plan) -> list[str]:
