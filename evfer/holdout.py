@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from evfer.errors import ConfigError
 
-__all__ = ["hold_out"]
+__all__ = ["hold_out", "require_people"]
 
 _DRAWS = 64
 
@@ -37,13 +37,8 @@ def hold_out(
     """
     if not 0 < share < 1:
         raise ConfigError(f"select.share = {share}", expected="more than 0 and less than 1")
+    require_people(subjects, fold)
     people = sorted(set(subjects))
-    if len(people) < 2:
-        raise ConfigError(
-            f"{len(people)} training subject in fold {fold}",
-            expected="two or more, to hold some out for validation",
-            hint='Choose select.on = "last", or a set with more people',
-        )
     number = min(max(1, round(share * len(people))), len(people) - 1)
     row = {person: i for i, person in enumerate(people)}
     counts = np.zeros((len(people), max(labels) + 1))
@@ -55,3 +50,22 @@ def hold_out(
     held = {people[i] for i in best}
     kept = tuple(i for i, subject in enumerate(subjects) if subject not in held)
     return kept, tuple(i for i, subject in enumerate(subjects) if subject in held)
+
+
+def require_people(subjects: Iterable[str], fold: int) -> None:
+    """Make sure that a fold has people enough to hold some out.
+
+    Args:
+        subjects: who is shown, one a training clip.
+        fold: number of the fold.
+
+    Raises:
+        ConfigError: if there are fewer than two.
+    """
+    number = len(set(subjects))
+    if number < 2:
+        raise ConfigError(
+            f"{number} training subject{'' if number == 1 else 's'} in fold {fold}",
+            expected="two or more, to hold some out for validation",
+            hint="Choose --set select.on=last, or a set with more people",
+        )

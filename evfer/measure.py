@@ -116,7 +116,10 @@ def prepare(
                 raise ConfigError(
                     f"fold {fold} of {folder.name}", expected=f"0 to {len(plan.splits) - 1}"
                 )
-        leak = folds.explain(folds.leak(plan, entries))
+        leak = (
+            *folds.explain(folds.leak(plan, entries)),
+            *folds.explain_classes(plan, entries),
+        )
         found.append(Measurement(folder, plan, settings, kind, leak, plans[1:]))
     return found
 

@@ -27,6 +27,7 @@ from evfer.datasets import cards
 from evfer.errors import ConfigError, RecordingError
 from evfer.files import make_folder, write_text
 from evfer.folds import FoldPlan
+from evfer.holdout import require_people
 from evfer.index import class_names, fingerprint_text, labels_digest, read_index
 from evfer.recipe import BenchConfig, load_config
 from evfer.training import TrainEvent
@@ -216,10 +217,15 @@ def make_jobs(
             )
         # built once, so that an option that is wrong shows before any training
         n_classes, n_steps = len(class_names(entries)), config.frames.n_steps
-        models.create(model, n_classes, n_steps, seed=0, **config.model)
+        module = models.create(model, n_classes, n_steps, seed=0, **config.model)
+        chosen = _choose(plan, only_folds)
+        if config.select.on == "inner_validation" and not isinstance(module, models.Estimator):
+            subject = {entry.clip_id: entry.subject for entry in entries}
+            for fold in chosen:
+                require_people((subject[plan.clip_ids[i]] for i in plan.splits[fold].train), fold)
         fingerprint = fingerprint_text((e.clip_id, e.events_sha256) for e in entries)[1]
         leak = folds.leak(plan, entries)
-        for fold in _choose(plan, only_folds):
+        for fold in chosen:
             jobs.append(
                 FoldJob(
                     folder=folder,

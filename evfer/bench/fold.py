@@ -203,7 +203,14 @@ def load_weights(path: Path, key: str) -> torch.nn.Module:
             expected="the file that evfer bench wrote with the row",
         )
     module = models.create(state["model"], state["n_classes"], state["n_steps"], **state["options"])
-    module.load_state_dict(state["weights"])
+    try:
+        module.load_state_dict(state["weights"])
+    except RuntimeError as error:
+        raise RecordingError(
+            f"{path}: weights of another network than {state['model']} builds now",
+            expected="weights written by this version of it",
+            hint="Measure it again with evfer bench --no-resume",
+        ) from error
     return module.eval()
 
 
@@ -237,6 +244,9 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
         "n_validation": result.n_validation,
         "n_test": len(task.test),
         "classes": list(data.classes),
+        # tested without a training clip, and not tested at all
+        "untrained": [data.classes[i] for i in sorted({*answers.labels} - {*train_labels})],
+        "untested": [n for i, n in enumerate(data.classes) if i not in {*answers.labels}],
         **dataclasses.asdict(scores),
         # of the confidences as they are stored, so that the row agrees with itself
         "ece": metrics.calibrate(confidences, answers.labels == answers.predictions).error,

@@ -18,7 +18,16 @@ from evfer.folds.files import (
     write,
 )
 from evfer.folds.foreign import Numbering, Reading, read_foreign, read_numbering
-from evfer.folds.leaks import FoldFacts, LeakReport, explain, fold_facts, leak, summary
+from evfer.folds.leaks import (
+    FoldFacts,
+    LeakReport,
+    explain,
+    explain_classes,
+    fold_facts,
+    leak,
+    missing_classes,
+    summary,
+)
 from evfer.folds.plan import FoldPlan, Split
 from evfer.folds.protocols import ALIASES, PROTOCOLS, build, canonical_protocol
 
@@ -34,9 +43,11 @@ __all__ = [
     "build",
     "canonical_protocol",
     "explain",
+    "explain_classes",
     "export",
     "fold_facts",
     "leak",
+    "missing_classes",
     "read",
     "read_foreign",
     "read_numbering",

@@ -82,17 +82,23 @@ def read(folder: Path, entries: Sequence[IndexEntry]) -> FoldPlan:
         notes = tuple(map(str, manifest.get("notes", ())))
         left_out = set(map(str, manifest.get("left_out", ())))
     except (OSError, ValueError, TypeError, KeyError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
         raise RecordingError(
-            f"{folder / 'manifest.toml'}: {error}",
+            f"{folder / 'manifest.toml'}: {said}",
+            expected="the manifest of the set's folds",
             hint=f"Run: evfer folds {folder} --protocol strict",
         ) from error
-    plan = read_published(folder / "folds.csv", entries)
+    again = "--import FILE" if protocol == "imported" else f"--protocol {protocol}"
+    try:
+        plan = read_published(folder / "folds.csv", entries)
+    except RecordingError as error:
+        hint = error.hint or f"Run: evfer folds {folder} {again}"
+        raise RecordingError(error.found, expected=error.expected, hint=hint) from error
     plan = dataclasses.replace(plan, protocol=protocol, seed=seed, notes=notes)
     # a plan speaks of every clip; one that was imported may leave some out
     there = {entry.clip_id for entry in entries}
     complete = protocol == "imported" or there <= left_out.union(plan.clip_ids)
     if plan.sha256 != manifest.get("folds_sha256") or not complete:
-        again = "--import FILE" if protocol == "imported" else f"--protocol {protocol}"
         raise RecordingError(
             f"{folder}: folds.csv does not fit manifest.toml and index.csv",
             expected="folds made for the clips that are there",

@@ -10,7 +10,16 @@ from typing import Any
 from evfer.folds.plan import FoldPlan, Split
 from evfer.index import IndexEntry, class_names
 
-__all__ = ["FoldFacts", "LeakReport", "explain", "fold_facts", "leak", "summary"]
+__all__ = [
+    "FoldFacts",
+    "LeakReport",
+    "explain",
+    "explain_classes",
+    "fold_facts",
+    "leak",
+    "missing_classes",
+    "summary",
+]
 
 _NAMED = 5
 
@@ -168,6 +177,49 @@ def explain(report: LeakReport) -> tuple[str, ...]:
         sentences.append(
             f"To beat: {report.majority:.1%} by always naming the label that training holds most "
             f"of, {report.chance:.1%} by guessing evenly."
+        )
+    return tuple(sentences)
+
+
+def missing_classes(
+    plan: FoldPlan, entries: Sequence[IndexEntry], fold: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Name the classes that a fold tests without a training clip, and those it never tests.
+
+    Args:
+        plan: a set's folds.
+        entries: the set's index.
+        fold: number of the fold.
+
+    Returns:
+        Names of classes, in the order of the set's.
+    """
+    label = {entry.clip_id: entry.label for entry in entries}
+    split = plan.splits[fold]
+    train, test = ({label[plan.clip_ids[i]] for i in part} for part in (split.train, split.test))
+    names = dict(zip(sorted({e.label for e in entries}), class_names(entries), strict=True))
+    untrained = tuple(name for code, name in names.items() if code in test - train)
+    untested = tuple(name for code, name in names.items() if code not in test)
+    return untrained, untested
+
+
+def explain_classes(plan: FoldPlan, entries: Sequence[IndexEntry]) -> tuple[str, ...]:
+    """Say in sentences which folds lack a class; none if all folds hold all."""
+    sentences, untested = [], []
+    for split in plan.splits:
+        untrained, absent = missing_classes(plan, entries, split.fold)
+        if untrained:
+            sentences.append(
+                f"Fold {split.fold} tests {', '.join(untrained)} without a training clip of it, so "
+                "that no network can be right there."
+            )
+        if absent:
+            untested.append(f"{split.fold} ({', '.join(absent)})")
+    if untested:
+        named = "; ".join(untested[:_NAMED]) + ("; ..." if len(untested) > _NAMED else "")
+        sentences.append(
+            f"{len(untested)} of {len(plan.splits)} folds do not test every class: {named}. Their "
+            "UAR is over the classes that they test."
         )
     return tuple(sentences)
 

@@ -46,7 +46,8 @@ def read_rows(path: Path) -> list[FoldRow]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise RecordingError(f"{path}: {error}", expected="a fold file") from error
+        said = error.strerror if isinstance(error, OSError) else error
+        raise RecordingError(f"{path}: {said}", expected="a fold file") from error
     rows: list[FoldRow] = []
     names: set[str] = set()
     for number, raw in enumerate(csv.reader(text.splitlines(), delimiter=";"), 1):

@@ -45,6 +45,14 @@ def explain_faults(batch_size: int) -> Iterator[None]:
         ) from error
     except MemoryError as error:
         raise _no_memory(batch_size) from error
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ConfigError(
+            "batch normalisation cannot learn from one clip whose maps shrink to one cell",
+            expected="two or more training clips, or larger frames",
+            hint="Convert more clips, or raise frames.size",
+        ) from error
     except RuntimeError as error:
         text = str(error).lower()
         if any(words in text for words in _FULL):

@@ -315,7 +315,7 @@ class _Run:
     def restore(self, path: Path | None) -> None:
         """Take up the state of a checkpoint, if there is one of this task."""
         state = load_checkpoint(path, self.task.key) if path else None
-        if state is None:
+        if state is None or not self._fits(state):
             return
         self.accelerator.unwrap_model(self.module).load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -323,6 +323,22 @@ class _Run:
         self.curve = [EpochRecord(*values) for values in state["curve"]]
         steps = len(self.loader)
         self.clock = _Clock(self.params.epochs * steps, len(self.curve) * steps, self.seconds)
+
+    def _fits(self, state: dict[str, Any]) -> bool:
+        """Say whether a checkpoint is of this network; one of another version need not be."""
+        own = self.accelerator.unwrap_model(self.module).state_dict()
+        try:
+            weights, groups = state["weights"], state["optimizer"]["param_groups"]
+            same = {name: value.shape for name, value in weights.items()} == {
+                name: value.shape for name, value in own.items()
+            }
+            sizes = [len(group["params"]) for group in groups]
+            records = [EpochRecord(*values) for values in state["curve"]]
+            known = {"best", "seconds"} <= set(state)
+        except (AttributeError, KeyError, TypeError):
+            return False
+        wanted = [len(group["params"]) for group in self.optimizer.param_groups]
+        return same and known and sizes == wanted and len(records) <= self.params.epochs
 
     def test(self) -> FoldResult:
         """Test the selected epoch."""
