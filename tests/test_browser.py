@@ -315,8 +315,11 @@ def test_augmentations_are_those_of_training(opened, name):
     augmentation = build([{**t, "p": 1.0} for t in tables] if always else tables)
     page = opened.page
     page.select_option("#augmentation", label=name)
-    for draw in range(3):
-        page.click(f"#draws button:nth-child({draw + 1})")
+    n_draws = page.locator("#draws button").count()
+    assert n_draws == (1 if name in ("hflip", "reverse") else 3)
+    for draw in range(n_draws):
+        if n_draws > 1:
+            page.click(f"#draws button:nth-child({draw + 1})")
         page.evaluate("evferPlayer.settled")
         rng = sample_rng(7, 0, "S001/004", draw)
         events = augmentation.on_events(EVENTS, SENSOR, rng)

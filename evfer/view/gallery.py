@@ -77,7 +77,7 @@ def write_gallery(
             )
         total = (counts or {}).get(name, len(clips))
         words = f"{len(clips)} of {total:,}" if total > len(clips) else f"{len(clips)}"
-        shown.append({"name": shorten(name, 60), "words": words, "clips": tiles})
+        shown.append({"name": shorten(name, 60) or "no label", "words": words, "clips": tiles})
     write_page(
         path,
         "gallery.html",

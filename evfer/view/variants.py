@@ -130,7 +130,8 @@ def variants(
         params: which, and how often.
 
     Returns:
-        For each augmentation its name, what it does in words, and its draws.
+        For each augmentation its name, what it does in words, and its draws; one where all are
+        the same.
     """
     offered: list[tuple[str, str, Tables]] = []
     if params.augment:
@@ -155,12 +156,14 @@ def _draws(
     tables: Tables, events: Events, sensor_size: SensorSize, clip_id: str, params: PlayerParams
 ) -> list[dict[str, Any]]:
     augmentation = build(tables)
-    return [
+    drawn = [
         draw_variant(
             augmentation, events, sensor_size, sample_rng(params.seed, 0, clip_id, epoch)
         ).data()
         for epoch in range(params.draws)
     ]
+    # some leave nothing to chance
+    return drawn[:1] if all(data == drawn[0] for data in drawn) else drawn
 
 
 def draw_variant(

@@ -92,6 +92,7 @@ function redraw() {
 
 async function begin() {
   tiles = [...document.querySelectorAll("[data-clip]")].map((button) => new Tile(button, data.clips[button.dataset.clip]));
+  for (const list of document.querySelectorAll(".tiles")) limitWidth(list);
   const setSpeed = (index) => {
     state.speed = index;
     find("speed-words").textContent = `${SPEEDS[index]}×`;

@@ -35,14 +35,16 @@ class EventPainter {
     canvas.height = height;
     this.context = canvas.getContext("2d");
     this.image = this.context.createImageData(width, height);
+    this.words = new Uint32Array(this.image.data.buffer); // a pixel each
     this.counts = [new Uint16Array(width * height), new Uint16Array(width * height)];
     this.width = width;
   }
 
   paint(events, begin, end, shows, rgb) {
-    const [off, on] = this.counts, pixels = this.image.data;
+    const [off, on] = this.counts, [ground, table] = this.table(rgb);
     off.fill(0);
     on.fill(0);
+    this.words.fill(ground);
     let shown = 0;
     for (let i = begin; i < end; i++) {
       const sign = events.p[i];
@@ -50,13 +52,29 @@ class EventPainter {
       this.counts[sign][events.y[i] * this.width + events.x[i]]++;
       shown++;
     }
-    for (let cell = 0; cell < on.length; cell++) {
-      const total = on[cell] + off[cell];
-      const strength = STRENGTH[Math.min(total, STRENGTH.length - 1)];
-      putPixel(pixels, 4 * cell, rgb.ground, pickColour(rgb, on[cell], off[cell]), strength);
+    for (let i = begin; i < end; i++) {
+      if (!shows[events.p[i]]) continue;
+      const cell = events.y[i] * this.width + events.x[i], more = on[cell] - off[cell];
+      const total = Math.min(on[cell] + off[cell], STRENGTH.length - 1);
+      this.words[cell] = table[more > 0 ? 1 : more < 0 ? 0 : 2][total];
     }
     this.context.putImageData(this.image, 0, 0);
     return shown;
+  }
+
+  // pixels of no event, and of OFF, ON and both by the number of events
+  table(rgb) {
+    if (this.made !== rgb) {
+      const bytes = new Uint8ClampedArray(4), word = new Uint32Array(bytes.buffer);
+      const mix = (colour, strength) => {
+        putPixel(bytes, 0, rgb.ground, colour, strength);
+        return word[0];
+      };
+      const kinds = [rgb.off, rgb.on, rgb.both];
+      this.tables = [mix(rgb.ground, 1), kinds.map((colour) => STRENGTH.map((share) => mix(colour, share)))];
+      this.made = rgb;
+    }
+    return this.tables;
   }
 }
 
@@ -95,14 +113,14 @@ function drawRates(canvas, events, duration, shows, text, marks) {
   for (const mark of marks) {
     for (let y = 0; y < height; y += 6 * ratio) context.fillRect(Math.round((mark / duration) * width), y, ratio, 3 * ratio);
   }
-  const middle = height / 2;
+  const middle = height / 2, gap = width / nBins >= 4 ? 1 : 0;
   for (const sign of [0, 1]) {
     if (!shows[sign]) continue;
     context.fillStyle = sign ? text.on : text.off;
     rates[sign].forEach((rate, i) => {
       const x0 = Math.round((i * width) / nBins), x1 = Math.round(((i + 1) * width) / nBins);
       const tall = (rate / highest) * (middle - 2);
-      context.fillRect(x0, sign ? middle - tall : middle, Math.max(1, x1 - x0 - (x1 - x0 > 3 ? 1 : 0)), tall);
+      context.fillRect(x0, sign ? middle - tall : middle, Math.max(1, x1 - x0 - gap), tall);
     });
   }
   context.fillStyle = text.faint;

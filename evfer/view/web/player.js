@@ -38,7 +38,7 @@ function drawMoment() {
     while (at + 1 < source.times_us.length && source.times_us[at + 1] <= until) at++;
     const context = find("source").getContext("2d");
     if (pictures[at].complete) context.drawImage(pictures[at], 0, 0);
-    find("source-words").textContent = seconds(source.times_us[at]);
+    find("source-words").textContent = `${seconds(source.times_us[at])}${variant() ? ", not augmented" : ""}`;
   }
   [...find("steps").children].forEach((item, k) => {
     const current = until > times[k] && until <= times[k + 1];
@@ -86,6 +86,7 @@ function makeSteps() {
     `${share >= 99.95 ? "every event falls" : `${share.toFixed(1)}% of the events fall`} into a step.`;
   while (list.children.length > Math.min(frames.steps, 64)) list.lastChild.remove();
   while (list.children.length < Math.min(frames.steps, 64)) list.append(stepItem(list.children.length));
+  limitWidth(list);
   paintSteps();
 }
 
@@ -125,7 +126,7 @@ async function applyAugmentation() {
   const changed = drawn ? await augment(original, drawn.edits, WIDTH) : original;
   if (turn !== state.turn) return; // a later choice was faster
   events = changed;
-  if (drawn) find("augmentation-words").textContent = `${data.augmentations[state.augmentation].about}. Drawn: ${drawn.words}.`;
+  if (drawn) find("augmentation-words").textContent = `${data.augmentations[state.augmentation].about}. Drawn here: ${drawn.words}.`;
   else find("augmentation-words").textContent = "The events as they were recorded.";
   const whole = !drawn || drawn.region.join() === [0, 0, WIDTH, HEIGHT].join();
   find("region").hidden = whole;
@@ -270,7 +271,14 @@ function wireFraming() {
   if (how.resize === "none") how.resize = "maxpool"; // the same where sizes agree
 }
 
+// Where the screen has fewer points than the sensor, single events would fall between them.
+function fitPictures() {
+  const canvas = find("events"), points = canvas.clientWidth * (window.devicePixelRatio || 1);
+  canvas.style.imageRendering = points < WIDTH ? "auto" : "";
+}
+
 function wire() {
+  document.querySelector(".pictures").style.setProperty("--aspect", WIDTH / HEIGHT);
   for (const id of ["play", "big"]) find(id).addEventListener("click", () => play(!state.playing));
   find("events").addEventListener("click", () => play(!state.playing));
   find("back").addEventListener("click", () => { play(false); seek(state.time - STEP_US); });
@@ -300,7 +308,11 @@ function wire() {
     chooseDraw(0);
   });
   document.addEventListener("keydown", onKey);
-  addEventListener("resize", () => { if (events) drawCurve(); });
+  addEventListener("resize", () => {
+    fitPictures();
+    if (events) drawCurve();
+  });
+  fitPictures();
   wireScrubbing();
   wireFraming();
   themeButton(drawAll);

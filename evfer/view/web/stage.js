@@ -27,3 +27,8 @@ function themeButton(onChange) {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", onChange);
 }
+
+// A few pictures in a grid do not grow over the whole page.
+function limitWidth(list) {
+  list.style.maxWidth = `${Math.max(2, list.children.length) * 240 - 10}px`;
+}
