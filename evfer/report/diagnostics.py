@@ -55,7 +55,7 @@ def anytime_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figur
         for group in groups
     )
     return finish(
-        name, f"Accuracy after each step on {arena.name}", "; ".join(said), (WIDTH, 3.2), draw
+        name, f"Accuracy after each step on {arena.name}", "; ".join(said), (WIDTH, 2.7), draw
     )
 
 
@@ -80,9 +80,9 @@ def subject_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figur
                 (dot,) = axes.plot([share], [row + lift], "o", color=colour, markersize=4)
                 dot.set_alpha(0.7)
                 drawing.tip(dot, f"{person.subject}: {share:.1f}% of {person.n} tests")
-            label = shorten(group.name, 44)
+            label = shorten(group.name, 38)
             axes.text(
-                0.5, row - 0.3, label, color=theme.ink, fontsize=10, weight="bold", va="bottom"
+                0.5, row - 0.3, label, color=theme.ink, fontsize=9, weight="bold", va="bottom"
             )
         axes.set_ylim(len(groups) - 0.4, -0.75)
         axes.set_xlim(-2, 102)
@@ -95,7 +95,7 @@ def subject_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figur
         f"{group.name}: {len(shares)} people from {percent(shares[0])} to {percent(shares[-1])}"
         for group, shares in zip(groups, ranges, strict=True)
     )
-    size = (WIDTH, 0.9 + 0.72 * len(groups))
+    size = (WIDTH, 0.8 + 0.62 * len(groups))
     return finish(name, f"People of {arena.name}", "; ".join(said), size, draw)
 
 
@@ -124,7 +124,7 @@ def calibration_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> F
             bins = [b for b in group.calibration.bins if b.n] if group.calibration else []
             colour = theme.at(colours[group.name])
             points = [(100 * (b.confidence or 0), 100 * (b.accuracy or 0)) for b in bins]
-            label = f"{shorten(group.name, 26)}, ECE {percent(group.ece)}"
+            label = f"{shorten(group.name, 20)}, ECE {percent(group.ece)}"
             axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.6, label=label)
             most = max(b.n for b in bins)
             for (sure, right), b in zip(points, bins, strict=True):
@@ -140,7 +140,7 @@ def calibration_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> F
         _legend(drawing, axes, "upper left")
 
     said = (f"{group.name}: calibration error {percent(group.ece)}" for group in groups)
-    return finish(name, f"Confidence on {arena.name}", "; ".join(said), (WIDTH, 3.9), draw)
+    return finish(name, f"Confidence on {arena.name}", "; ".join(said), (WIDTH, 3.4), draw)
 
 
 _ACCOUNTS = (
@@ -194,7 +194,7 @@ def energy_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure
         _label(drawing, axes, "energy a clip, mJ", "")
         axes.legend(
             loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False,
-            fontsize=9, labelcolor=theme.ink,
+            fontsize=8, labelcolor=theme.ink,
         )  # fmt: skip
 
     said = (
@@ -203,7 +203,7 @@ def energy_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure
         for group in groups
         if group.energy
     )
-    return finish(name, f"Energy a clip on {arena.name}", "; ".join(said), (WIDTH, 3.7), draw)
+    return finish(name, f"Energy a clip on {arena.name}", "; ".join(said), (WIDTH, 3.2), draw)
 
 
 def _energies(energy: RowEnergy) -> bool:
@@ -227,4 +227,4 @@ def _label(drawing: Drawing, axes: Axes, below: str, beside: str) -> None:
 
 
 def _legend(drawing: Drawing, axes: Axes, place: Literal["lower right", "upper left"]) -> None:
-    axes.legend(loc=place, frameon=False, fontsize=9, labelcolor=drawing.theme.ink)
+    axes.legend(loc=place, frameon=False, fontsize=8, labelcolor=drawing.theme.ink)

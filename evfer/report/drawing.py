@@ -26,9 +26,11 @@ from evfer.report.summary import Arena
 
 __all__ = ["PRINT", "WIDTH", "Drawing", "Figure", "Theme", "finish", "seats"]
 
-WIDTH = 5.2
-"""Inches; narrow, so that letters stay large enough on a phone and in a column."""
-_PNG_DPI = 200
+WIDTH = 4.0
+"""Inches; narrow, so that letters of 8 points stay large enough on a phone and in a column."""
+_PNG_DPI = 250
+_ON_PAGE = 1.3
+"""How much larger than in print a figure may stand on the page."""
 _MOST_TIPS = 600
 """Marks of one figure that carry a text; beyond, they would make the page heavy."""
 
@@ -126,7 +128,9 @@ class Drawing:
         axes = self.canvas.add_subplot(*place)
         axes.set_facecolor("none")
         axes.set_axisbelow(True)
-        axes.tick_params(colors=self.theme.faint, labelsize=9, length=0)
+        axes.tick_params(colors=self.theme.faint, labelsize=8, length=0)
+        axes.xaxis.label.set_size(9)
+        axes.yaxis.label.set_size(9)
         for spine in axes.spines.values():
             spine.set_color(self.theme.grid)
         return axes
@@ -231,7 +235,7 @@ def _inline(svg: str, name: str, title: str, alt: str) -> str:
     )
     body = re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL)
     body = re.sub(r">\s+<", "><", _colour(body, _PAGE))
-    pixels = float(width[1]) * 4 / 3
+    pixels = float(width[1]) * 4 / 3 * _ON_PAGE
     return (
         f'<svg class="figure" viewBox="{view_box[1]}" style="max-width:{pixels:.0f}px" role="img" '
         f'aria-label="{html.escape(f"{title}. {alt}")}">{body}'

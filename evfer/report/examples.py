@@ -48,6 +48,8 @@ as `evfer.convert.recover_frames`; may raise any `EvferError`."""
 _SIDE = 200
 """Widest film in pixels; larger sensors are made smaller to keep the page light."""
 _MOST = 12
+_MOST_MODELS = 6
+"""Groups of an arena, the best first, whose answers are shown."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def choose_examples(arena: Arena) -> list[str]:
     """Choose clips by name: of each model the surest right and the surest wrong answer."""
     chosen: dict[str, None] = {}
     for right in (True, False):
-        for group in arena.groups:
+        for group in arena.groups[:_MOST_MODELS]:
             said = [item for item in group.predictions if item.right == right]
             best = max(said, key=lambda item: (item.confidence or 0.0, item.clip_id), default=None)
             if best is not None:
@@ -191,7 +193,7 @@ def _example(
     ]
     moments = [(start + end) / 2e6 for start, end in windows]
     rates = event_rates(events, duration_us, 96)
-    label, fold, answers = _answers(arena.groups, clip_id)
+    label, fold, answers = _answers(arena.groups[:_MOST_MODELS], clip_id)
     shown = [show_frame(*beside, moment) for moment in moments] if beside else []
     return Example(
         clip_id=clip_id,

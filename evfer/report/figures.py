@@ -47,7 +47,7 @@ def score_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure:
         f"interval {interval(group.interval)}"
         for group in groups
     )
-    size = (WIDTH, 0.95 + 0.72 * max(1, len(groups)))
+    size = (WIDTH, 0.85 + 0.62 * max(1, len(groups)))
     return finish(name, f"Accuracy on {arena.name}", "; ".join(said), size, draw)
 
 
@@ -76,8 +76,8 @@ def _draw_group(drawing: Drawing, axes: Axes, group: Group, row: int, colour: st
     (line,) = axes.plot([mean, mean], [row - 0.24, row + 0.24], linewidth=2.2)
     line.set_color(drawing.theme.ink)
     drawing.tip(line, f"{group.name}: mean over {len(scores)} results {mean:.1f}%")
-    label, words = shorten(group.name, 44), f"{mean:.1f}%"
-    style: dict[str, Any] = {"color": drawing.theme.ink, "fontsize": 10, "va": "bottom"}
+    label, words = shorten(group.name, 34), f"{mean:.1f}%"
+    style: dict[str, Any] = {"color": drawing.theme.ink, "fontsize": 9, "va": "bottom"}
     axes.text(0.8, row - 0.33, label, weight="bold", **style)
     axes.text(99.2, row - 0.33, words, ha="right", **style)
 
@@ -123,11 +123,11 @@ def confusion_figure(group: Group, where: str, name: str) -> Figure | None:
     shares = counts / np.maximum(totals, 1)
     size = len(labels)
 
-    side = max(3.6, 0.62 * size)
+    side = max(2.5, 0.47 * size)
 
     def draw(drawing: Drawing) -> None:
         theme, axes = drawing.theme, drawing.axes()
-        letters = 10 if size <= 8 else max(4, 80 // size)
+        letters = 9 if size <= 8 else max(4, 80 // size)
         for row in range(size):
             for column in range(size):
                 share = float(shares[row, column])
@@ -151,7 +151,7 @@ def confusion_figure(group: Group, where: str, name: str) -> Figure | None:
                     row + 0.12,
                     count,
                     color=colour,
-                    fontsize=0.7 * letters,
+                    fontsize=0.75 * letters,
                     ha="center",
                     va="top",
                 )
@@ -170,7 +170,7 @@ def confusion_figure(group: Group, where: str, name: str) -> Figure | None:
         f"{label}: {shares[index, index]:.0%} of {int(totals[index, 0])} right"
         for index, label in enumerate(labels)
     )
-    size_inches = (side + 1.3, side + 0.55)
+    size_inches = (side + 1.15, side + 0.65)
     return finish(name, f"{group.name} on {where}", "; ".join(said), size_inches, draw)
 
 
@@ -207,7 +207,7 @@ def curve_figure(group: Group, where: str, name: str) -> Figure | None:
     known = [value for value in last if value is not None]
     said = f"{len(curves)} folds; training accuracy ends at "
     said += f"{percent(min(known))} to {percent(max(known))}" if known else "an unknown value"
-    return finish(name, f"{group.name} on {where}", said, (WIDTH, 4.1), draw)
+    return finish(name, f"{group.name} on {where}", said, (WIDTH, 3.5), draw)
 
 
 def _draw_curves(

@@ -17,6 +17,9 @@ __all__ = ["MOST_ROWS", "table_html"]
 MOST_ROWS = 200
 """Rows that stand in the page as HTML; a script shows the others when they are asked for."""
 
+_MOST_DATA = 1_200_000
+"""Letters of such other rows of one table, so that the page stays light."""
+
 
 def table_html(
     table: Table,
@@ -55,7 +58,7 @@ def table_html(
         parts.append("</tr>")
     parts.append("</tbody></table></div>")
     if len(rows) > MOST_ROWS:
-        parts.append(_rest(columns, numbers, rows))
+        parts.append(_rest(table, columns, numbers, rows))
     return Markup("".join([*parts, "</div>"]))
 
 
@@ -69,37 +72,46 @@ def _cell(column: Column, value: Any, first: bool, seats: Mapping[str, int] | No
         seat = (seats or {}).get(value) if column.key == "model" else None
         swatch = "" if seat is None else f'<span class="swatch series-{seat}"></span>'
         return f'<th scope="row"><span>{swatch}{text}</span></th>'
-    key = _key(column, value)
-    sort = f' data-key="{key}"' if isinstance(key, float | int) else ""
+    key = _key(value)
+    sort = "" if key is None else f' data-key="{key}"'
     strong = " strong" if column.key == "accuracy" else ""
     number = "" if column.kind == "text" else f' class="number{strong}"'
     return f'<td{number}{sort} data-name="{html.escape(column.title)}">{text}</td>'
 
 
-def _key(column: Column, value: Any) -> float | int | str:
-    """Give what a cell is sorted by: a number, or the text that is shown."""
+def _key(value: Any) -> float | None:
+    """Give the number that a cell is sorted by; None for texts, which are sorted as shown."""
     if isinstance(value, tuple) and value:
         value = value[0]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return ""
-    return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _rest(
-    columns: Sequence[Column], numbers: Sequence[int], rows: Sequence[tuple[Any, ...]]
+    table: Table,
+    columns: Sequence[Column],
+    numbers: Sequence[int],
+    rows: Sequence[tuple[Any, ...]],
 ) -> str:
     """Write the rows beyond the first ones as data; each cell a text, or a text and its number."""
-    cells = []
+    lines: list[str] = []
+    size = 0
     for row in rows[MOST_ROWS:]:
         line: list[Any] = []
         for i, column in zip(numbers, columns, strict=True):
-            text, key = show(row[i], column.kind), _key(column, row[i])
-            line.append(text if key == "" else [text, key])
-        cells.append(line)
+            value = row[i]
+            text, key = show(value, column.kind), _key(value)
+            line.append(text if key is None else [text, key])
+        lines.append(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
+        size += len(lines[-1])
+        if size > _MOST_DATA:
+            break
     # "<" would end the block, whatever stands before it
-    data = json.dumps(cells, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    more = f"{len(rows) - MOST_ROWS:,} more rows are in the table beside this page."
-    return (
-        f'<p class="note more">{more}</p>'
-        f'<script type="application/json" class="rest">{data}</script>'
-    )
+    data = f"[{','.join(lines)}]".replace("<", "\\u003c")
+    left = len(rows) - MOST_ROWS - len(lines)
+    files = f"tables/{table.name} .csv and .json"
+    told = f'<p class="note more">{len(rows) - MOST_ROWS:,} more rows are in {files}.</p>'
+    if left:
+        told += f'<p class="note">{left:,} of {len(rows):,} rows are only in {files}.</p>'
+    return f'{told}<script type="application/json" class="rest">{data}</script>'

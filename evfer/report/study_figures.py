@@ -6,6 +6,9 @@ published ones are not beside them, since they stand nowhere but in bar charts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from evfer.pictures.drawing import shorten
@@ -16,6 +19,8 @@ from evfer.report.words import interval, percent, points, probability
 __all__ = ["effects_figure", "sets_figure", "steps_figure"]
 
 _MOST_SETS = 40
+_MOST_DOTS = 8
+"""Augmentations that are told by dots; with more, sets are named."""
 _SIGNIFICANT = 0.05
 
 
@@ -24,27 +29,43 @@ def sets_figure(study: AugmentationStudy, name: str) -> Figure:
     variants = study.variants[:_MOST_SETS]
     chance = study.arena.groups[0].chance
 
+    # a dot for each augmentation of a set takes less room than their names
+    dots = study.factors if len(study.factors) <= _MOST_DOTS else ()
+
     def draw(drawing: Drawing) -> None:
         theme, axes = drawing.theme, drawing.axes()
         for row, variant in enumerate(variants):
             mean = 100 * variant.mean
-            colour = theme.series[1] if not variant.names else theme.series[0]
-            (bar,) = axes.barh([row], [mean], height=0.68, color=colour, alpha=0.35)
+            colour = theme.series[0] if variant.names else theme.series[1]
+            (bar,) = axes.barh([row], [mean], height=0.7, color=colour, alpha=0.35)
             drawing.tip(bar, _describe(variant))
             scores = [100 * r.accuracy for r in variant.group.rows if r.accuracy is not None]
-            axes.plot(scores, [row] * len(scores), "o", color=colour, markersize=2.6, alpha=0.8)
-            axes.plot([mean, mean], [row - 0.34, row + 0.34], color=theme.ink, linewidth=1.8)
-            axes.text(101, row, f"{mean:.1f}", color=theme.ink, fontsize=8, va="center")
+            axes.plot(scores, [row] * len(scores), "o", color=colour, markersize=2.2, alpha=0.8)
+            axes.plot([mean, mean], [row - 0.35, row + 0.35], color=theme.ink, linewidth=1.6)
+            axes.text(101, row, f"{mean:.1f}", color=theme.ink, fontsize=7, va="center")
+            for place, factor in enumerate(dots):
+                inside = factor in variant.factors
+                x, ink = _dot(place, dots), theme.ink if inside else theme.grid
+                axes.plot([x], [row], "o", color=ink, markersize=4 if inside else 2)
+        for place, factor in enumerate(dots):
+            x, word = _dot(place, dots), shorten(factor, 16)
+            style: Any = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 8}
+            axes.text(x, -0.8, word, color=theme.ink, **style)
         if chance is not None:
-            axes.axvline(100 * chance, color=theme.faint, linewidth=1, linestyle=(0, (4, 3)))
-        labels = [shorten(variant.label, 40) for variant in variants]
-        axes.set_yticks(range(len(variants)), labels, fontsize=8)
-        axes.tick_params(axis="y", labelcolor=theme.ink, labelsize=8)
-        axes.set_ylim(len(variants) - 0.4, -0.6)
-        axes.set_xlim(0, 100)
+            below, above = len(variants) - 0.5, -0.5
+            axes.vlines(100 * chance, below, above, color=theme.faint, linewidth=1, linestyle=":")
+        if dots:
+            axes.set_yticks([])
+        else:
+            axes.set_yticks(range(len(variants)), [shorten(v.label, 34) for v in variants])
+            axes.tick_params(axis="y", labelcolor=theme.ink, labelsize=7)
+        room = max((len(shorten(factor, 16)) for factor in dots), default=0)
+        axes.set_ylim(len(variants) - 0.4, -0.8 - 0.42 * room)
+        axes.set_xlim(_dot(-0.6, dots) if dots else 0, 112)
+        axes.set_xticks(range(0, 101, 20))
         axes.set_xlabel("accuracy, %", color=theme.faint)
         axes.spines[["left", "right", "top"]].set_visible(False)
-        axes.grid(axis="x", color=theme.grid, linewidth=0.6)
+        axes.vlines(range(0, 101, 20), len(variants) - 0.4, -0.5, color=theme.grid, linewidth=0.6)
 
     best, last = study.variants[0], study.variants[-1]
     said = (
@@ -52,7 +73,11 @@ def sets_figure(study: AugmentationStudy, name: str) -> Figure:
         f"to {best.label} with {percent(best.mean)}"
     )
     title = f"{study.model} by augmentations on {study.arena.name}"
-    return finish(name, title, said, (WIDTH, 0.8 + 0.22 * len(variants)), draw)
+    return finish(name, title, said, (WIDTH, 1.3 + 0.18 * len(variants)), draw)
+
+
+def _dot(place: float, dots: Sequence[str]) -> float:
+    return -7.5 * (len(dots) - place) + 1.5
 
 
 def _describe(variant: Variant) -> str:
@@ -105,7 +130,7 @@ def effects_figure(study: AugmentationStudy, name: str) -> Figure | None:
         for e in fits[0].effects[1:]
     )
     title = f"Effects of augmentations on {study.model}, {study.arena.name}"
-    return finish(name, title, "; ".join(said), (WIDTH, 1.3 + 0.5 * len(names)), draw)
+    return finish(name, title, "; ".join(said), (WIDTH, 1.2 + 0.42 * len(names)), draw)
 
 
 def steps_figure(study: AugmentationStudy, name: str) -> Figure | None:
@@ -129,7 +154,7 @@ def steps_figure(study: AugmentationStudy, name: str) -> Figure | None:
                 (dot,) = axes.plot([side], [score], "o", color=colour, markersize=4)
                 drawing.tip(dot, f"{step.letter}, fold {row.fold}: {score:.1f}%")
             axes.plot([place - 0.31, place + 0.31], [mean, mean], color=theme.ink, linewidth=2)
-            axes.text(place, 2, f"{mean:.1f}%", color=theme.ink, fontsize=10, ha="center")
+            axes.text(place, 2, f"{mean:.1f}%", color=theme.ink, fontsize=9, ha="center")
         labels = [
             f"{step.letter}\n" + shorten(step.variant.label, 60).replace("+", " +\n")
             for step in study.steps
@@ -144,4 +169,4 @@ def steps_figure(study: AugmentationStudy, name: str) -> Figure | None:
 
     said = (f"{s.letter} ({s.variant.label}): {percent(s.variant.mean)}" for s in study.steps)
     title = f"A, B and C: {study.model} on {study.arena.name}"
-    return finish(name, title, "; ".join(said), (WIDTH, 3.9), draw)
+    return finish(name, title, "; ".join(said), (WIDTH, 3.4), draw)

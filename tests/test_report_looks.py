@@ -1,0 +1,107 @@
+"""Where networks looked: rates counted by hand, maps only from weights that are kept."""
+
+import numpy as np
+import pytest
+import torch
+from report_rows import CLASSES, Page, make_rows, write_run, write_set
+
+from evfer import models, report, store
+from evfer.bench import row_key
+from evfer.errors import EvferError
+from evfer.frames import FramesParams
+from evfer.report.looking import collect_looks
+from evfer.report.looking_torch import rate_maps, weights_name
+from evfer.report.results import read_results
+from evfer.report.summary import bring_together
+from evfer.training.checkpoint import save_checkpoint
+
+FRAMES = "n_steps = 2\nsize = 32\n"
+
+
+def write_trained(folder, data, model="spiking-fer", **options):
+    """A run whose weights are kept, drawn at random."""
+    rows = make_rows(model, n_subjects=3, labels_sha256="12" * 32, model_sha256="")
+    write_run(folder, rows)
+    (folder / "run.toml").write_text(
+        f'[bench.x]\ndata = "{data}"\nmodel = "{model}"\nrecipe_sha256 = "{"ab" * 32}"\n'
+        f"[bench.x.recipe.frames]\n{FRAMES}",
+        encoding="utf-8",
+    )
+    torch.manual_seed(0)
+    module = models.create(model, len(CLASSES), 2, seed=0, **options)
+    for row in rows:
+        key = row_key(row)
+        about = {"key": key, "model": model, "n_classes": len(CLASSES), "n_steps": 2}
+        save_checkpoint(
+            folder / "checkpoints" / f"some-{key[:8]}.weights.pt",
+            about | {"options": options, "classes": CLASSES, "weights": module.state_dict()},
+        )
+    said = [p["clip_id"] for row in rows for p in row["predictions"]]
+    write_set(data, set(said))
+    return module.eval()
+
+
+def test_maps_are_mean_spikes_a_neuron_and_step(tmp_path):
+    module = write_trained(tmp_path / "results/a", tmp_path / "data")
+    found = read_results(tmp_path / "results")
+    row = found.rows[0]
+    path = next((tmp_path / "results/a/checkpoints").glob(weights_name(row)))
+    recording = store.read(tmp_path / "data/FerDVS/DemoDVS/S000/001.h5")
+    recipe = found.runs["a"].recipe(row)
+    (maps,) = rate_maps(row, path, recipe, [recording], 5)
+    spikes = []
+    module.stem.node.register_forward_hook(lambda m, a, output: spikes.append(output))
+    from evfer.report.looking_torch import _frame
+
+    frames = _frame(recording, FramesParams(n_steps=2, size=32))
+    with torch.inference_mode():
+        module(torch.from_numpy(frames.astype(np.float32))[None])
+    name, rates = maps[0]
+    assert name == "stem"
+    wanted = spikes[0].reshape(-1, *rates.shape).double().mean(dim=0)
+    np.testing.assert_allclose(rates, wanted.numpy(), atol=1e-12)
+    assert 0 < rates.max() <= 1
+    sizes = [item.shape for _, item in maps]
+    assert sizes == sorted(sizes, reverse=True)
+    with pytest.raises(EvferError):
+        rate_maps(found.rows[1], path, recipe, [recording], 5)
+
+
+def test_the_page_shows_them_with_the_rows_answers(tmp_path):
+    write_trained(tmp_path / "results/a", tmp_path / "data")
+    found = read_results(tmp_path / "results")
+    looks = collect_looks(bring_together(found.rows), found.runs, None)
+    ((_, group, shown),) = looks.found
+    said = {(p.clip_id, p.prediction) for p in group.rows[0].predictions}
+    assert shown
+    assert {(look.said.clip_id, look.said.prediction) for look in shown} <= said
+    assert [look.said.right for look in shown] == sorted(
+        (look.said.right for look in shown), reverse=True
+    )
+    written = report.render(tmp_path / "results", tmp_path / "out")
+    assert "Where spiking-fer fired on DemoDVS" in Page(written.page).text
+    assert (tmp_path / "out/figures/spikes-demodvs-spiking-fer.png").is_file()
+
+
+def test_without_weights_or_spikes_the_page_says_so(tmp_path):
+    write_run(tmp_path / "a", make_rows())
+    found = read_results(tmp_path / "a")
+    nothing = collect_looks(bring_together(found.rows), found.runs, None)
+    assert nothing.found == ()
+    assert nothing.notes == (
+        "No run here keeps trained weights, so there is nothing to run clips through.",
+    )
+    write_trained(tmp_path / "b/b", tmp_path / "data", "resnet18")
+    found = read_results(tmp_path / "b")
+    silent = collect_looks(bring_together(found.rows), found.runs, None)
+    assert silent.notes == ("resnet18 has no layers of spiking neurons to show.",)
+
+
+def test_damaged_weights_are_told_about(tmp_path):
+    write_trained(tmp_path / "a/a", tmp_path / "data")
+    for path in (tmp_path / "a/a/checkpoints").iterdir():
+        path.write_bytes(b"not weights")
+    found = read_results(tmp_path / "a")
+    looks = collect_looks(bring_together(found.rows), found.runs, None)
+    assert looks.found == ()
+    assert looks.notes[0].startswith("spiking-fer on DemoDVS")

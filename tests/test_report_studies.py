@@ -1,0 +1,126 @@
+"""Studies of augmentations in a report: found in any rows, figures 4, 5 and 6 on them."""
+
+import json
+
+import pytest
+from report_rows import Page, make_rows, write_run
+
+from evfer import report
+from evfer.report.results import read_results
+from evfer.report.studies import find_studies
+from evfer.report.study_figures import effects_figure, sets_figure, steps_figure
+from evfer.report.summary import bring_together
+from evfer.study import Observation, fit_ols
+from evfer.transforms import COMMON
+
+PLAIN = ((), ("hflip",), ("noise",), ("hflip", "noise"))
+
+
+def write_study(folder, sets, *, recipes=True, **changes):
+    rows, tables = [], []
+    for number, names in enumerate(sets):
+        digest = f"{number:02d}" * 32
+        name = f"spiking-fer common({'+'.join(names)})"
+        made = make_rows("m", 0.4 + 0.07 * len(names), recipe=name, recipe_sha256=digest, **changes)
+        for row in made:
+            row["run"] = "study"
+        rows += made
+        augment = ", ".join(f"{{ name = {json.dumps(n)}, p = 0.5 }}" for n in names)
+        if recipes:
+            tables.append(
+                f'[bench.b{number}]\nmodel = "m"\nrecipe_sha256 = "{digest}"\n'
+                f'[bench.b{number}.recipe]\nname = "{name}"\naugment = [{augment}]\n'
+                "[bench.b%d.recipe.train]\nepochs = 2\n" % number
+            )
+    write_run(folder, rows)
+    (folder / "run.toml").write_text("".join(tables), encoding="utf-8")
+    return rows
+
+
+def studies_of(folder):
+    found = read_results(folder)
+    return find_studies(bring_together(found.rows), found)
+
+
+@pytest.mark.parametrize("recipes", [True, False])
+def test_sets_are_known_by_their_recipes_or_else_their_names(tmp_path, recipes):
+    rows = write_study(tmp_path / "study", PLAIN, recipes=recipes)
+    (study,) = studies_of(tmp_path)
+    assert {variant.label for variant in study.variants} == {
+        "none", "hflip", "noise", "hflip+noise",
+    }  # fmt: skip
+    assert study.factors == ("hflip", "noise")
+    assert study.subsets == 4
+    means = [variant.mean for variant in study.variants]
+    assert means == sorted(means, reverse=True)
+    observations = [
+        Observation(
+            row["accuracy"],
+            [n for n in ("hflip", "noise") if n in row["recipe"]],
+            f"fold {row['fold']}",
+        )
+        for row in rows
+    ]
+    wanted = fit_ols(observations, ("hflip", "noise"))
+    for found, other in zip(study.ols.effects, wanted.effects, strict=True):
+        assert found.name == other.name
+        assert (found.estimate, found.p_value) == pytest.approx((other.estimate, other.p_value))
+
+
+def test_one_set_is_no_study_and_other_settings_are_another(tmp_path):
+    write_study(tmp_path / "one", PLAIN[:1])
+    assert studies_of(tmp_path) == ()
+    write_study(tmp_path / "two", PLAIN)
+    longer = (tmp_path / "two" / "run.toml").read_text(encoding="utf-8")
+    first = longer.index("epochs = 2")
+    changed = longer[:first] + "epochs = 3" + longer[first + 10 :]
+    (tmp_path / "two" / "run.toml").write_text(changed, encoding="utf-8")
+    (study,) = studies_of(tmp_path / "two")
+    assert len(study.variants) == 3
+
+
+def test_steps_go_from_common_sets_to_eventdrop_and_mirror(tmp_path):
+    base = ("hflip", "noise", "crop")
+    drop, mirror = (*base, "eventdrop"), (*base, "eventdrop", "mirror")
+    write_study(tmp_path / "study", (base, ("hflip",), drop, mirror))
+    (study,) = studies_of(tmp_path)
+    assert [(step.letter, step.variant.names) for step in study.steps] == [
+        ("A", frozenset(base)), ("B", frozenset(drop)), ("C", frozenset(mirror)),
+    ]  # fmt: skip
+    figure = steps_figure(study, "steps")
+    assert figure is not None
+    assert "<title>A, hflip+noise+crop:" in figure.svg
+    write_study(tmp_path / "plain", PLAIN)
+    (study,) = studies_of(tmp_path / "plain")
+    assert study.steps == ()
+    assert steps_figure(study, "steps") is None
+
+
+def test_figures_tell_numbers_on_hovering(tmp_path):
+    write_study(tmp_path / "study", PLAIN, n_subjects=12)
+    (study,) = studies_of(tmp_path)
+    sets, effects = sets_figure(study, "sets"), effects_figure(study, "effects")
+    for variant in study.variants:
+        assert f"<title>{variant.label}: {variant.mean:.1%} over 3 results" in sets.inline
+    assert "<title>hflip, least squares, as published:" in effects.inline
+    assert 'id="effects-' in effects.inline
+
+
+def test_the_page_names_who_chose_the_best_set(tmp_path):
+    write_study(tmp_path / "study", PLAIN)
+    text = Page(report.render(tmp_path / "study", tmp_path / "out").page).text
+    assert "4 sets of augmentations have results, 4 of them among the 32 subsets" in text
+    assert "OPTIMISTIC: the test clips chose it." in text
+    assert "What each adds (as figure 5)" in text
+    assert "There is no comparison A, B, C (figure 6)" in text
+    effects = json.loads((tmp_path / "out/tables/effects.json").read_text(encoding="utf-8"))
+    assert {row["factor"] for row in effects} == {"intercept", "hflip", "noise"}
+    assert (tmp_path / "out/tables/effects.tex").is_file()
+
+
+def test_all_subsets_are_told_apart(tmp_path):
+    sets = [[n for bit, n in enumerate(COMMON) if number >> bit & 1] for number in range(32)]
+    write_study(tmp_path / "study", [tuple(names) for names in sets])
+    (study,) = studies_of(tmp_path)
+    assert (len(study.variants), study.subsets, study.factors) == (32, 32, COMMON)
+    assert len(study.ols.effects) == 6
