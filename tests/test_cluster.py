@@ -217,3 +217,25 @@ def test_dask_is_not_installed(capsys, monkeypatch, tmp_path):
         list(workers.run(double, [1], None, "a:1"))
     with pytest.raises(ConfigError, match="0 workers"):
         list(workers.run(double, [1], 0, "a:1"))
+
+
+@pytest.mark.slow
+def test_folds_on_a_cluster(cluster, tmp_path, monkeypatch):
+    """The same rows as in this process, a worker's death or not."""
+    from test_bench import run, timeless, write_set
+
+    folder = write_set(tmp_path / "data")
+    here = run(folder, tmp_path / "here", threads=1)
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    rows = run(
+        type(tmp_path)("data") / folder.relative_to(tmp_path / "data"),
+        type(tmp_path)("there"),
+        workers=None,
+        scheduler=cluster,
+        progress=seen.append,
+    )
+    assert [timeless(row) for row in rows] == [timeless(row) for row in here]
+    assert {event.fold for event in seen if event.kind == "train"} == {0, 1, 2, 3}
+    assert not list((tmp_path / "there").glob(".mark*"))
+    assert len((tmp_path / "there" / "rows.jsonl").read_text().splitlines()) == 4
