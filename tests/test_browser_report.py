@@ -186,3 +186,26 @@ def test_tables_sort_by_what_is_clicked(browser, page_file):
             sorted_columns += 1
     assert sorted_columns >= 1
     watched.check()
+
+
+def test_example_clips_play_and_pause(browser, page_file):
+    watched = open_page(browser, page_file)
+    card = watched.page.locator("article:has(input[type=range])").first
+    card.scroll_into_view_if_needed()
+    button = card.get_by_role("button", name="Play").or_(card.get_by_role("button", name="Pause"))
+    if button.inner_text() == "Play":
+        button.click()
+    slider = card.locator("input[type=range]")
+    moments = {slider.input_value()}
+    for _ in range(200):
+        watched.page.wait_for_timeout(20)
+        moments.add(slider.input_value())
+        if len(moments) > 3:
+            break
+    assert len(moments) > 3
+    button.click()
+    assert button.inner_text() == "Play"
+    halted = slider.input_value()
+    watched.page.wait_for_timeout(300)
+    assert slider.input_value() == halted
+    watched.check()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import subprocess
 import sys
@@ -46,7 +45,6 @@ def test_a_film_s_pictures_are_let_go_one_by_one(tmp_path, recording, monkeypatc
             alive.append(weakref.ref(fresh))
             yield fresh
             del fresh, picture
-            gc.collect()
             most.append(sum(ref() is not None for ref in alive))
 
     monkeypatch.setattr(animation, "draw_film", watched)
