@@ -97,6 +97,35 @@ def test_without_weights_or_spikes_the_page_says_so(tmp_path):
     assert silent.notes == ("resnet18 has no layers of spiking neurons to show.",)
 
 
+def test_no_code_that_results_name_is_run(tmp_path, monkeypatch):
+    (tmp_path / "sly.py").write_text("raise SystemExit('this code ran')", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    rows = make_rows("sly:network", labels_sha256="12" * 32, model_sha256="")
+    write_run(tmp_path / "a", rows)
+    settings = f'[bench.x]\nrecipe_sha256 = "{"ab" * 32}"\n[bench.x.recipe]\nname = "x"\n'
+    (tmp_path / "a/run.toml").write_text(settings, encoding="utf-8")
+    key = row_key(rows[0])
+    about = {"key": key, "model": "sly:network", "n_classes": 3, "n_steps": 2, "options": {}}
+    path = tmp_path / f"a/checkpoints/x-{key[:8]}.weights.pt"
+    save_checkpoint(path, about | {"classes": CLASSES, "weights": {}})
+    data = write_set(tmp_path / "data", {p["clip_id"] for r in rows for p in r["predictions"]})
+    found = read_results(tmp_path / "a")
+    looks = collect_looks(bring_together(found.rows), found.runs, data)
+    assert looks.found == ()
+    assert "runs no code that results name" in looks.notes[0]
+
+
+def test_weights_of_another_shape_are_told_about(tmp_path):
+    write_trained(tmp_path / "a/a", tmp_path / "data")
+    found = read_results(tmp_path / "a")
+    for path in (tmp_path / "a/a/checkpoints").iterdir():
+        state = torch.load(path, weights_only=True)
+        state["weights"].popitem()
+        save_checkpoint(path, state)
+    looks = collect_looks(bring_together(found.rows), found.runs, None)
+    assert "spiking-fer builds now" in looks.notes[0]
+
+
 def test_damaged_weights_are_told_about(tmp_path):
     write_trained(tmp_path / "a/a", tmp_path / "data")
     for path in (tmp_path / "a/a/checkpoints").iterdir():

@@ -129,8 +129,8 @@ class Drawing:
         axes.set_facecolor("none")
         axes.set_axisbelow(True)
         axes.tick_params(colors=self.theme.faint, labelsize=8, length=0)
-        axes.xaxis.label.set_size(9)
-        axes.yaxis.label.set_size(9)
+        axes.xaxis.label.set_fontsize(9)
+        axes.yaxis.label.set_fontsize(9)
         for spine in axes.spines.values():
             spine.set_color(self.theme.grid)
         return axes

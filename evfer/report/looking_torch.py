@@ -14,6 +14,8 @@ from torch import nn
 
 from evfer import config
 from evfer.bench import load_weights, row_key
+from evfer.energy.weights_torch import read_weights_file
+from evfer.errors import RecordingError
 from evfer.frames import FramesParams, fill_frames
 from evfer.models.neurons import SpikingJellyNode, SpikingNode
 from evfer.region import Region
@@ -60,10 +62,11 @@ def rate_maps(
     Raises:
         EvferError: if weights or recipe cannot be used.
     """
-    module = load_weights(weights, _key(row))
+    module = _load(row, weights)
     if not _nodes(module):
         return [[] for _ in recordings]
-    frames = config.build(FramesParams, recipe.get("frames", {}), "frames")
+    table = recipe.get("frames", {})
+    frames = config.build(FramesParams, table if isinstance(table, Mapping) else {}, "frames")
     found = []
     for recording in recordings:
         x = torch.from_numpy(_frame(recording, frames).astype(np.float32))[None]
@@ -75,6 +78,24 @@ def rate_maps(
         [(name.removesuffix(".node"), maps[name]) for name in names if name in maps]
         for maps in found
     ]
+
+
+def _load(row: FoldRow, weights: Path) -> nn.Module:
+    """Build a row's network, but none whose name says which code to run."""
+    model = read_weights_file(weights).model
+    if ":" in model or model != row.model:
+        raise RecordingError(
+            f"{weights.name}: weights of {model}",
+            expected=f"those of {row.model}, a network known by its name",
+            hint="A report runs no code that results name",
+        )
+    try:
+        return load_weights(weights, _key(row))
+    except (TypeError, KeyError, ValueError) as error:
+        raise RecordingError(
+            f"{weights.name}: these weights do not fit {model}",
+            expected="weights of the network as this evfer builds it",
+        ) from error
 
 
 def _frame(recording: Recording, params: FramesParams) -> NDArray[Any]:
