@@ -23,6 +23,9 @@ DURATION_US = 600_000
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(2)>&"\u2028'
 
 
+OFF_CENTRE = "mirror_events(p=1.0,midline=20)"
+
+
 def blob_events(n=6000, seed=3):
     """A cloud that runs to the right, with ties in time and events at the corners."""
     rng = np.random.default_rng(seed)
@@ -64,7 +67,7 @@ def player(tmp_path_factory):
             FramesParams(n_steps=5, size=32),
             "ours",
             parse_names("best_common"),
-            eda=(("code_default", parse_names("code_default")),),
+            eda=((HOSTILE, parse_names("code_default")), ("off-centre", parse_names(OFF_CENTRE))),
             seed=7,
         ),
     )
@@ -132,6 +135,7 @@ def test_the_player_opens_and_overflows_nowhere(browser, player, width, scheme):
     page.select_option("#augmentation", label="recipe ours")
     page.click("summary")
     assert overflow(page) == []
+    assert page.locator("#augmentation option").nth(2).evaluate("(e) => e.text") == HOSTILE
     assert page.inner_text("h1").startswith("</script><script>alert(1)")
     assert page.locator("#fault").is_hidden()
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -305,16 +309,18 @@ def test_the_frames_are_the_network_s(browser, player):
     watched.check()
 
 
-@pytest.mark.parametrize("name", ["recipe ours", "code_default", *AUGMENTATIONS])
+@pytest.mark.parametrize("name", ["recipe ours", "code_default", "off-centre", *AUGMENTATIONS])
 def test_augmentations_are_those_of_training(opened, name):
     tables = {
         "recipe ours": parse_names("best_common"),
         "code_default": parse_names("code_default"),
+        "off-centre": parse_names(OFF_CENTRE),
     }.get(name, ({"name": name},))
     always = name in ("hflip", "noise", "reverse", "mirror", "mirror_events", "crop")
     augmentation = build([{**t, "p": 1.0} for t in tables] if always else tables)
     page = opened.page
-    page.select_option("#augmentation", label=name)
+    offered = ["none", "recipe ours", "code_default", "off-centre", *AUGMENTATIONS]
+    page.select_option("#augmentation", index=offered.index(name))
     n_draws = page.locator("#draws button").count()
     assert n_draws == (1 if name in ("hflip", "reverse") else 3)
     for draw in range(n_draws):
