@@ -139,6 +139,8 @@ class SplitParams:
     repeats: int = 1
 
     def __post_init__(self) -> None:
+        if self.kind == "none":  # as None is spelled in TOML and behind --set
+            object.__setattr__(self, "kind", None)
         rules = {
             "n_folds": (self.n_folds is None or self.n_folds >= 1, "1 or more"),
             "seed": (self.seed is None or self.seed >= 0, "0 or more"),

@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from learning import SENSOR, SmallNet, make_clip
 
-from evfer import folds, index, store
-from evfer.bench import load_weights, row_key
+from evfer import config, folds, index, store
+from evfer.bench import load_config, load_weights, row_key
 from evfer.bench.rows import open_rows
 from evfer.cli import main
 from evfer.errors import RecordingError
+from evfer.models.sew_resnet import SpikingFERParams
 from evfer.training.checkpoint import load_checkpoint, save_checkpoint
 
 NAMES = ("happy", "fear", "surprise")
@@ -148,6 +150,38 @@ def test_settings_are_shown_without_training(capsys, data):
     for line in ("n_steps = 3", "repeats = 1", 'on = "last"', 'schedule = "cosine"'):
         assert line in out
     assert not (data / "out").exists()
+
+
+def documented():
+    """Read the table of docs/protocols.md: key, then the value for each protocol."""
+    text = (Path(__file__).parent.parent / "docs" / "protocols.md").read_text(encoding="utf-8")
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    assert lines[0] == ["key", "strict", "paper", "code"]
+    return {line[0].strip("`"): line[1:] for line in lines[1:]}
+
+
+@pytest.mark.parametrize(("column", "protocol"), list(enumerate(["strict", "paper", "code"])))
+def test_the_documented_switches_are_those_of_the_protocols(column, protocol):
+    found = load_config("spiking-fer", "spiking-fer", protocol)
+    settings = config.to_dict(found)
+    model = dataclasses.asdict(SpikingFERParams(**found.model))
+    for key, values in documented().items():
+        section, name = key.split(".")
+        value = values[column]
+        if section == "eda":
+            given = config.parse_overrides([f"{key}={value}"])
+            same = load_config("spiking-fer", "spiking-fer", protocol, given)
+            assert same.shaping == found.shaping, key
+            continue
+        own = (model if section == "model" else settings[section])[name]
+        spelled = str(own).lower() if isinstance(own, bool) or own is None else str(own)
+        assert spelled == value, key
+        # each can be set to what it is, which changes nothing
+        same = load_config(
+            "spiking-fer", "spiking-fer", protocol, config.parse_overrides([f"{key}={value}"])
+        )
+        if section != "model":
+            assert same == found, key
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """The contract of models: ours keep it, and each way of breaking it is named."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from learning import small_net
@@ -140,3 +143,12 @@ def test_a_sound_one_passes():
         check_model("spiking-far")
     with pytest.raises(ConfigError):
         check_model("test_check_model:nothing")
+
+
+def test_the_readmes_example_keeps_the_contract(tmp_path, monkeypatch):
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(# my_net\.py.*?)```", text, re.DOTALL)
+    (tmp_path / "my_net.py").write_text(example)
+    monkeypatch.syspath_prepend(tmp_path)
+    check_model("my_net:build")
+    check_model("my_net:build", n_classes=3, n_steps=1, size=128)
