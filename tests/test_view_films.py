@@ -162,3 +162,12 @@ def test_an_empty_film_is_one_picture(tmp_path):
     path = view.render_events(np.zeros(0, EVENT_DTYPE), SENSOR, tmp_path / "a.gif")
     with Image.open(path) as film:
         assert getattr(film, "n_frames", 1) == 1
+
+
+@pytest.mark.parametrize(("slowdown", "told"), [("10", False), ("20", True)])
+def test_long_films_show_how_far_they_are(tmp_path, recording, slowdown, told):
+    arguments = ["view", str(recording), "--out", str(tmp_path / "a.gif"), "--no-frames"]
+    found = CliRunner().invoke(cli, [*arguments, "--slowdown", slowdown])
+    assert found.exit_code == 0, found.output
+    assert ("a.gif: 100/100 pictures" in found.stderr) == told
+    assert told or found.stderr == ""

@@ -28,6 +28,8 @@ _OF_USE = {
 }
 """For which endings an option of a recording changes anything."""
 _OF_USE_FOR_SETS = {"ground": (".png",), "clips": (".png", ".html")}
+_LONG = 60
+"""From so many pictures or clips on a progress bar is shown."""
 
 
 @click.command()
@@ -137,13 +139,15 @@ def _say_what_has_no_effect(context: click.Context, out: Path, is_set: bool) -> 
 
 
 class _Bar:
-    """A progress bar that appears with the first report."""
+    """A progress bar for work of some length; what is done at once needs none."""
 
     def __init__(self, progress: Any, unit: str, title: str) -> None:
         self._progress, self._unit, self._title = progress, unit, title
         self._started = False
 
     def __call__(self, done: int, total: int) -> None:
+        if total < _LONG:
+            return
         if not self._started:
             self._progress.start(self._title, total, unit=self._unit)
             self._started = True
