@@ -14,6 +14,7 @@ from PIL import Image
 from report_rows import CLASSES, HOSTILE, Page, arenas_of, make_rows, write_run, write_set
 
 from evfer import metrics, report
+from evfer.datasets import cards
 from evfer.errors import SourceError
 from evfer.report.examples import collect
 from evfer.report.results import read_results
@@ -49,7 +50,11 @@ def test_the_page_needs_nothing_else(tmp_path):
     assert {"#010203", "#010300"}.isdisjoint(re.findall("#[0-9a-f]{6}", source))
     for reference in re.findall(r"url\(#([^)]+)\)", source):
         assert reference in page.ids
-    for part in ("Summary", "Accuracy", "Confusion", "Learning curves", "Example clips", "Leaks"):
+    parts = (
+        *("Summary", "Accuracy", "Confusion", "Learning curves", "Augmentations", "Energy"),
+        *("Comparisons", "Example clips", "Where the network looked", "Leaks", "Provenance"),
+    )
+    for part in parts:
         assert part in page.text
 
 
@@ -242,3 +247,13 @@ def test_provenance_repeats_what_the_run_says(tmp_path):
     (tmp_path / "a" / "run.toml").write_text("not [ toml")
     problems = read_results(tmp_path / "a").problems
     assert any("run.toml cannot be read" in problem for problem in problems)
+
+
+def test_published_counts_stand_beside_ours(tmp_path):
+    card = cards.find_by_set("CKPlusDVS")
+    write_run(tmp_path / "a", make_rows(set="CKPlusDVS"))
+    text = Page(report.render(tmp_path / "a").page).text
+    theirs = f"the published folds hold {card.published.clips} clips of {card.published.subjects}"
+    assert f"27 different test clips of 9 people here; {theirs}" in text
+    write_run(tmp_path / "b", make_rows())
+    assert "the published folds hold" not in Page(report.render(tmp_path / "b").page).text

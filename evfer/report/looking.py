@@ -27,6 +27,7 @@ __all__ = ["Look", "Looks", "RateMap", "collect_looks", "look_figure"]
 _MOST_CLIPS = 4
 _MOST_LAYERS = 5
 _MOST_LOOKS = 4
+_WEIGHTS = ".weights.pt"
 _SIDE = 160
 """Pixels of a map in the figure."""
 
@@ -92,12 +93,13 @@ def collect_looks(arenas: Sequence[Arena], runs: Mapping[str, Run], data: Path |
     """
     found: list[tuple[Arena, Group, tuple[Look, ...]]] = []
     notes: dict[str, None] = {}
+    files: dict[Path, dict[str, Path]] = {}
     kept = False
     for arena in arenas:
         for group in arena.groups:
             if len(found) == _MOST_LOOKS:
                 break
-            placed = _find_weights(group, runs)
+            placed = _find_weights(group, runs, files)
             if placed is None:
                 continue
             kept = True
@@ -115,21 +117,30 @@ def collect_looks(arenas: Sequence[Arena], runs: Mapping[str, Run], data: Path |
     return Looks(tuple(found), tuple(notes))
 
 
-def _find_weights(group: Group, runs: Mapping[str, Run]) -> tuple[FoldRow, Path] | None:
-    """Find the first row whose tested weights are kept."""
+def _find_weights(
+    group: Group, runs: Mapping[str, Run], files: dict[Path, dict[str, Path]]
+) -> tuple[FoldRow, Path] | None:
+    """Find the first row whose tested weights are kept; `files` remembers what folders hold."""
     for row in group.rows:
         run = runs.get(row.run)
-        folder = run.folder / "checkpoints" if run and run.folder else None
-        if folder is None or not row.predictions or not row.labels_sha256:
+        if run is None or run.folder is None or not row.predictions or not row.labels_sha256:
             continue
-        if not run or not run.recipe(row) or not folder.is_dir():
+        if run.folder not in files:
+            files[run.folder] = _list_weights(run.folder / "checkpoints")
+        if not files[run.folder] or not run.recipe(row):
             continue
-        from evfer.report.looking_torch import weights_name
+        from evfer.report.looking_torch import weights_key
 
-        path = next(iter(sorted(folder.glob(weights_name(row)))), None)
+        path = files[run.folder].get(weights_key(row))
         if path is not None:
             return row, path
     return None
+
+
+def _list_weights(folder: Path) -> dict[str, Path]:
+    """List files of tested weights by the digits that end their names."""
+    found = sorted(folder.glob(f"*{_WEIGHTS}")) if folder.is_dir() else []
+    return {path.name.removesuffix(_WEIGHTS).rpartition("-")[2]: path for path in found}
 
 
 def _look(

@@ -22,7 +22,7 @@ from evfer.region import Region
 from evfer.report.rows import FoldRow
 from evfer.store import Recording
 
-__all__ = ["rate_maps", "weights_name"]
+__all__ = ["rate_maps", "weights_key"]
 
 _SMALLEST = 2
 """Maps of fewer pixels a side tell nothing about places."""
@@ -30,9 +30,9 @@ _SMALLEST = 2
 NamedMap = tuple[str, NDArray[np.float64]]
 
 
-def weights_name(row: FoldRow) -> str:
-    """Give the pattern of the file that holds a row's tested weights."""
-    return f"*-{_key(row)[:8]}.weights.pt"
+def weights_key(row: FoldRow) -> str:
+    """Give the digits that end the name of the file of a row's tested weights."""
+    return _key(row)[:8]
 
 
 def _key(row: FoldRow) -> str:
