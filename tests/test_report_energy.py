@@ -85,3 +85,10 @@ def test_without_energies_the_page_says_how_to_get_them(tmp_path):
     text = Page(report.render(tmp_path / "a", tmp_path / "out").page).text
     assert "No row states energies. evfer energy --run" in text
     assert "1,428.67" in text
+
+
+def test_why_a_network_was_not_counted_is_told(tmp_path):
+    note = "its layers cannot be watched."
+    write_run(tmp_path / "a", make_rows(energy=None, energy_note=note))
+    text = Page(report.render(tmp_path / "a", tmp_path / "out").page).text
+    assert text.count("spiking-fer: no energies (its layers cannot be watched).") == 1

@@ -155,6 +155,10 @@ def test_names_from_the_rows_are_only_text(tmp_path):
     for row in rows:
         row["versions"] = {HOSTILE: HOSTILE}
         row["machine"] = {HOSTILE: HOSTILE}
+        row["energy"] = {"full_mj": 0.5, "twin": HOSTILE, "clips": HOSTILE}
+        row["energy_note"] = HOSTILE
+        row["anytime"] = [0.5, 0.6]
+        row["later"] = {HOSTILE: [HOSTILE]}
         row["leak"]["test_chose"] = [HOSTILE]
         for said in row["predictions"]:
             said["clip_id"] = said["subject"] = "../../" + HOSTILE

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evfer.pictures.drawing import shorten
+
 __all__ = [
     "PUBLISHED_ANN_MJ",
     "PUBLISHED_SNN_MJ",
@@ -96,7 +98,7 @@ def parse_energy(value: Any) -> RowEnergy | None:
     if not any(number is not None for name, number in numbers.items() if name != "clips"):
         return None
     twin = value.get("twin")
-    return RowEnergy(**numbers, twin=twin[:200] if isinstance(twin, str) else "")
+    return RowEnergy(**numbers, twin=shorten(twin, 200) if isinstance(twin, str) else "")
 
 
 def _table(value: Any) -> Mapping[str, Any]:

@@ -26,9 +26,15 @@ _MOST_DOTS = 150
 _MOST_CLASSES = 40
 
 
-def score_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure:
-    """Draw each group's folds as points, their mean and the interval over subjects."""
+def score_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure | None:
+    """Draw each group's folds as points, their mean and the interval over subjects.
+
+    Returns:
+        The figure; None where no row states an accuracy.
+    """
     groups = [group for group in arena.groups if group.accuracy][:MOST_GROUPS]
+    if not groups:
+        return None
 
     def draw(drawing: Drawing) -> None:
         theme, axes = drawing.theme, drawing.axes()
@@ -36,7 +42,7 @@ def score_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure:
             _draw_group(drawing, axes, group, row, theme.at(colours[group.name]))
         _draw_floors(drawing, axes, groups)
         axes.set_ylim(len(groups) - 0.35, -0.75)
-        axes.set_xlim(0, 100)
+        axes.set_xlim(-1.5, 101.5)
         axes.set_yticks([])
         axes.grid(axis="x", color=theme.grid, linewidth=0.7)
         axes.set_xlabel("accuracy, %", color=theme.faint)
@@ -47,7 +53,7 @@ def score_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure:
         f"interval {interval(group.interval)}"
         for group in groups
     )
-    size = (WIDTH, 0.85 + 0.62 * max(1, len(groups)))
+    size = (WIDTH, 0.85 + 0.62 * len(groups))
     return finish(name, f"Accuracy on {arena.name}", "; ".join(said), size, draw)
 
 

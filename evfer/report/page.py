@@ -96,6 +96,7 @@ def compose(
         part=lambda name, study: _part(tables[name], study),
         figure=_figure,
         counts=_counts(arenas),
+        energy_notes=_energy_notes(groups),
         energy_words=energy.explain([g.energy for g in groups if g.energy]),
         examples=examples,
         looks=looks,
@@ -164,6 +165,12 @@ def _facts(arenas: Sequence[Arena]) -> tuple[tuple[str, str], ...]:
         (len({(name, subject) for name, _, subject in tested}), "subject"),
     )
     return tuple((f"{number:,}", noun if number == 1 else f"{noun}s") for number, noun in counts)
+
+
+def _energy_notes(groups: Sequence[Group]) -> list[str]:
+    """Say why rows state no energies, each reason once."""
+    notes = {(g.name, row.energy_note): None for g in groups for row in g.rows if row.energy_note}
+    return [f"{name}: no energies ({note.rstrip('.')})." for name, note in notes][:6]
 
 
 def _origin(group: Group, results: Results) -> _Origin:

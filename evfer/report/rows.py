@@ -69,6 +69,7 @@ class FoldRow:
         anytime: accuracy had each clip ended after its step 1, 2, ...; empty for networks that
             decide once, and where the row does not say.
         energy: what a clip costs; None where the row does not say.
+        energy_note: why it does not.
         labels_sha256: digest of who shows what in the set.
         model_sha256: digest of the network's source where it is not evfer's.
         confusion: counts, rows true, columns predicted; empty where not known.
@@ -107,6 +108,7 @@ class FoldRow:
     ece: float | None = None
     anytime: tuple[float, ...] = ()
     energy: RowEnergy | None = None
+    energy_note: str = ""
     labels_sha256: str = ""
     model_sha256: str = ""
     classes: tuple[str, ...] = ()
@@ -211,6 +213,7 @@ def parse_row(found: Mapping[str, Any], run: str, place: str) -> FoldRow:
         ece=values.share("ece"),
         anytime=_shares(values.items("anytime")),
         energy=parse_energy(found.get("energy")),
+        energy_note=values.text("energy_note"),
         labels_sha256=values.text("labels_sha256"),
         model_sha256=values.text("model_sha256"),
         classes=classes,

@@ -172,8 +172,8 @@ def describe(arena: Arena) -> list[str]:
         sentences += [text for group in arena.groups for text in _manners(group)]
     if len(arena.groups) > 2 and arena.differences:
         sentences.append(
-            f"{len(arena.differences)} differences are judged one by one, without a correction for "
-            "their number."
+            f"{len(arena.differences)} differences are judged one by one here; the comparisons "
+            "below correct for their number."
         )
     return sentences
 
@@ -246,10 +246,8 @@ def warnings(group: Group) -> list[str]:
         )
     missing = sum(row.accuracy is None for row in group.rows)
     if missing:
-        rows = "row states" if missing == 1 else "rows state"
-        found.append(
-            f"{missing} of {len(group.rows)} {rows} no accuracy and count nothing in the mean."
-        )
+        says = "row states no accuracy and counts" if missing == 1 else "rows state none and count"
+        found.append(f"{missing} of {len(group.rows)} {says} nothing in the mean.")
     done = len(group.folds)
     if n_folds > done:
         found.append(f"INCOMPLETE: {done} of {n_folds} folds have a result.")
