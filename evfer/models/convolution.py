@@ -1,22 +1,29 @@
-"""The convolution that both networks use, with a short way for the smallest maps.
+"""The convolution that both networks use, with two short ways on a CPU.
 
-At 64 x 64 pixels the last stage of a ResNet-18 works on maps of 2 x 2, where a padded 3 x 3 kernel
-spends five of nine products on zeros, and where oneDNN's kernels run far below their speed.
-There every output sees every input, so the layer is a fully connected one whose matrix repeats the
-kernel's taps. On a CPU that takes a third of the time (`tests/bench/models.py`); the results are
+The smallest maps: at 64 x 64 pixels the last stage of a ResNet-18 works on maps of 2 x 2, where a
+padded 3 x 3 kernel spends five of nine products on zeros, and where oneDNN's kernels run far below
+their speed. There every output sees every input, so the layer is a fully connected one whose matrix
+repeats the kernel's taps. That takes a third of the time (`tests/bench/models.py`); the results are
 the same up to the order of the sums.
+
+Larger maps, in training: where Winograd's algorithm pays (`evfer.models.winograd`). It rounds a
+little coarser, so networks that are not in training, whose results are reported, do without.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-__all__ = ["Conv2d", "initialise_convolutions"]
+from evfer.models import winograd
+
+__all__ = ["Conv2d", "Way", "initialise_convolutions"]
+
+Way = Literal["auto", "direct"]
 
 
 class Conv2d(nn.Conv2d):
@@ -28,22 +35,35 @@ class Conv2d(nn.Conv2d):
         kernel_size: side of the kernel, pixels.
         stride: pixels between neighbouring outputs.
         padding: zeros on each side of the input, pixels.
+        way: "auto" takes the short ways where they pay, "direct" always PyTorch's convolution.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, stride: int, padding: int
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int,
+        padding: int,
+        way: Way = "auto",
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias=False)
+        self.way = way
         weight = self.weight.detach().contiguous(memory_format=torch.channels_last)
         self.weight = nn.Parameter(weight)
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve; shape (n, c, h, w) to (n, out_channels, h', w')."""
         stride, padding = self.stride[0], int(self.padding[0])
-        if input.device.type != "cpu" or not _is_dense(input, self.weight, stride, padding):
+        if self.way == "direct" or input.device.type != "cpu":
             return super().forward(input)
-        weight = self.weight
-        if torch.is_autocast_enabled("cpu"):
+        weight, autocast = self.weight, torch.is_autocast_enabled("cpu")
+        if not _is_dense(input, weight, stride, padding):
+            pays = self.training and not autocast
+            if pays and winograd.pays(input, weight, stride, padding):
+                return winograd.convolve(input, weight)
+            return super().forward(input)
+        if autocast:
             dtype = torch.get_autocast_dtype("cpu")
             input, weight = input.to(dtype), weight.to(dtype)
         out: Tensor = _DenseConvolution.apply(input, weight, stride, padding)

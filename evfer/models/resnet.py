@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from evfer import config
 from evfer.errors import ConfigError
-from evfer.models.convolution import Conv2d, initialise_convolutions
+from evfer.models.convolution import Conv2d, Way, initialise_convolutions
 
 __all__ = ["ResNet18", "ResNet18Params", "resnet18"]
 
@@ -37,12 +37,14 @@ class ResNet18Params:
         dropout: share of the "matched" layer's outputs that is dropped.
         zero_init_gamma: start each block's last batch norm at 0.
         in_channels: channels of a frame.
+        convolution: "auto", or "direct" for PyTorch's own always, see `evfer.models.convolution`.
     """
 
     head: Literal["linear", "matched"] = "linear"
     dropout: float = 0.5
     zero_init_gamma: bool = False
     in_channels: int = 2
+    convolution: Way = "auto"
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
@@ -76,11 +78,12 @@ class ResNet18(nn.Module):
         super().__init__()
         self.n_classes, self.n_steps = n_classes, n_steps
         self.params = params = params or ResNet18Params()
-        self.stem = _NormedConvolution(params.in_channels * n_steps, 64, 7, 2)
+        self.stem = _NormedConvolution(params.in_channels * n_steps, 64, 7, 2, params.convolution)
         self.pool = nn.MaxPool2d(3, 2, 1)
         blocks: list[_Block] = []
         for i, (n_in, n_out) in enumerate(zip((64, *_WIDTHS[:-1]), _WIDTHS, strict=True)):
-            blocks += [_Block(n_in, n_out, 1 if i == 0 else 2), _Block(n_out, n_out, 1)]
+            blocks += [_Block(n_in, n_out, 1 if i == 0 else 2, params.convolution)]
+            blocks += [_Block(n_out, n_out, 1, params.convolution)]
         self.blocks = nn.Sequential(*blocks)
         hidden: list[nn.Module] = []
         if params.head == "matched":
@@ -122,9 +125,9 @@ class ResNet18(nn.Module):
 class _NormedConvolution(nn.Module):
     """Convolution and batch norm."""
 
-    def __init__(self, n_in: int, n_out: int, side: int, stride: int) -> None:
+    def __init__(self, n_in: int, n_out: int, side: int, stride: int, way: Way) -> None:
         super().__init__()
-        self.conv = Conv2d(n_in, n_out, side, stride, side // 2)
+        self.conv = Conv2d(n_in, n_out, side, stride, side // 2, way)
         self.norm = nn.BatchNorm2d(n_out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -135,11 +138,11 @@ class _NormedConvolution(nn.Module):
 class _Block(nn.Module):
     """Two convolutions beside a shortcut, summed."""
 
-    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
+    def __init__(self, n_in: int, n_out: int, stride: int, way: Way) -> None:
         super().__init__()
-        self.first = _NormedConvolution(n_in, n_out, 3, stride)
-        self.second = _NormedConvolution(n_out, n_out, 3, 1)
-        self.shortcut = None if stride == 1 else _NormedConvolution(n_in, n_out, 1, stride)
+        self.first = _NormedConvolution(n_in, n_out, 3, stride, way)
+        self.second = _NormedConvolution(n_out, n_out, 3, 1, way)
+        self.shortcut = None if stride == 1 else _NormedConvolution(n_in, n_out, 1, stride, way)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.second(functional.relu(self.first(x)))

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from evfer import config
 from evfer.errors import ConfigError
-from evfer.models.convolution import Conv2d, initialise_convolutions
+from evfer.models.convolution import Conv2d, Way, initialise_convolutions
 from evfer.models.neurons import Neuron, build_node
+from evfer.models.norm_fire import norm_and_fire
 from evfer.models.surrogate import build_surrogate
 
 __all__ = ["Accumulator", "SpikingFER", "SpikingFERParams", "spiking_fer"]
@@ -51,6 +52,7 @@ class SpikingFERParams:
         zero_init_gamma: start each block's last batch norm at 0, so that it starts silent.
         in_channels: channels of a frame.
         backend: "fused" or "spikingjelly" neurons, see `evfer.models.neurons`.
+        convolution: "auto", or "direct" for PyTorch's own always, see `evfer.models.convolution`.
     """
 
     cnf: Literal["ADD", "AND", "IAND"] = "ADD"
@@ -67,6 +69,7 @@ class SpikingFERParams:
     zero_init_gamma: bool = True
     in_channels: int = 2
     backend: Literal["fused", "spikingjelly"] = "fused"
+    convolution: Way = "auto"
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
@@ -175,13 +178,12 @@ class _SpikingConvolution(nn.Module):
         self, n_in: int, n_out: int, side: int, stride: int, params: SpikingFERParams
     ) -> None:
         super().__init__()
-        self.conv = Conv2d(n_in, n_out, side, stride, side // 2)
+        self.conv = Conv2d(n_in, n_out, side, stride, side // 2, params.convolution)
         self.norm = nn.BatchNorm2d(n_out)
         self.node = build_node(params.build_neuron(), params.backend)
 
-    def forward(self, x: Tensor, n_steps: int) -> Tensor:
-        spikes: Tensor = self.node(self.norm(self.conv(x)), n_steps)
-        return spikes
+    def forward(self, x: Tensor, n_steps: int, added: Tensor | None = None) -> Tensor:
+        return norm_and_fire(self.conv(x), self.norm, self.node, n_steps, added)
 
 
 class _Block(nn.Module):
@@ -195,10 +197,12 @@ class _Block(nn.Module):
         self.shortcut = None if stride == 1 else _SpikingConvolution(n_in, n_out, 1, stride, params)
 
     def forward(self, x: Tensor, n_steps: int) -> Tensor:
-        spikes: Tensor = self.second(self.first(x, n_steps), n_steps)
         identity: Tensor = x if self.shortcut is None else self.shortcut(x, n_steps)
+        y = self.first(x, n_steps)
         if self.cnf == "ADD":
-            return identity + spikes
+            joined: Tensor = self.second(y, n_steps, identity)
+            return joined
+        spikes: Tensor = self.second(y, n_steps)
         if self.cnf == "AND":
             return identity * spikes
         return identity * (1 - spikes)

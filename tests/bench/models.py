@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from evfer.models import convolution, create
+from evfer.models import create
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from spikingjelly_sew import SpikingJellySEW, as_channels_last
@@ -46,10 +46,12 @@ def build(name: str, n_steps: int) -> torch.nn.Module:
         return as_channels_last(SpikingJellySEW(head="linear"))
     if name == "evfer, SpikingJelly nodes":
         return create("spiking-fer", 6, n_steps, seed=0, backend="spikingjelly", **RECIPE)
-    if name in ("evfer", "evfer, general convolutions"):
-        return create("spiking-fer", 6, n_steps, seed=0, **RECIPE)
-    if name in ("resnet18", "resnet18, general convolutions"):
-        return create("resnet18", 6, n_steps, seed=0)
+    if name in ("evfer", "evfer, direct convolutions"):
+        way = "auto" if name == "evfer" else "direct"
+        return create("spiking-fer", 6, n_steps, seed=0, convolution=way, **RECIPE)
+    if name in ("resnet18", "resnet18, direct convolutions"):
+        way = "auto" if name == "resnet18" else "direct"
+        return create("resnet18", 6, n_steps, seed=0, convolution=way)
     raise ValueError(name)
 
 
@@ -57,9 +59,9 @@ VARIANTS = (
     "stock",
     "stock, channels-last",
     "evfer, SpikingJelly nodes",
-    "evfer, general convolutions",
+    "evfer, direct convolutions",
     "evfer",
-    "resnet18, general convolutions",
+    "resnet18, direct convolutions",
     "resnet18",
 )
 
@@ -71,17 +73,13 @@ def make_step(name: str, size: tuple[int, int, int], precision: str) -> Callable
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
     frames = (torch.rand(batch, n_steps, 2, side, side) < 0.1).float()
     labels = torch.randint(0, 6, (batch,))
-    is_dense = convolution._is_dense
 
     def step() -> None:
-        if name.endswith("general convolutions"):
-            convolution._is_dense = lambda *_: False
         optimiser.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             logits = network(frames)
         functional.cross_entropy(logits.float(), labels).backward()
         optimiser.step()
-        convolution._is_dense = is_dense
 
     return step
 
