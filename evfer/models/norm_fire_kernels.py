@@ -2,8 +2,7 @@
 
 Sequences lie as (steps, neurons), neurons in the order of memory, channels innermost; a neuron's
 channel follows from its place. A run of neurons, some whole pixels, is worked on at a time, in
-buffers that fit the cache. Numbers come as float32, float64, or the bits of bfloat16 in uint16,
-which are computed on in float32.
+buffers that fit the cache. Numbers come as `evfer.models.cast_kernels` has them.
 
 Every multiplication that is followed by an addition is rounded once, as in PyTorch's batch norm.
 """
@@ -14,9 +13,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core import types
-from numba.extending import overload
 from numpy.typing import NDArray
+
+from evfer.models.cast_kernels import narrow, widen
 
 __all__ = ["RUN", "fire", "fire_backward", "norm_backward"]
 
@@ -57,16 +56,16 @@ def fire(
         n = min(len(scale), stop - start)
         v[:] = rest
         for t in range(len(x)):
-            _widen(x[t], start, values, n)
+            widen(x[t], start, values, n)
             if len(added):
-                _widen(added[t], start, others, n)
+                widen(added[t], start, others, n)
             for i in range(n):
                 h = v[i] + (scale[i] * values[i] + shift[i])
                 v[i] = rest if h >= threshold else h
                 values[i] = one if h >= threshold else zero
             for i in range(n):
                 values[i] += others[i]
-            _narrow(values, out[t], start, n)
+            narrow(values, out[t], start, n)
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
@@ -116,7 +115,7 @@ def fire_backward(
         v[:] = rest
         for t in range(n_steps):
             row, h = inputs[t], potentials[t]
-            _widen(x[t], start, row, n)
+            widen(x[t], start, row, n)
             for i in range(n):
                 h[i] = v[i] + (scale[i] * row[i] + shift[i])
                 v[i] = rest if h[i] >= threshold else h[i]
@@ -125,7 +124,7 @@ def fire_backward(
         product[:] = zero
         for t in range(n_steps - 1, -1, -1):
             row, h = inputs[t], potentials[t]
-            _widen(grad[t], start, values, n)
+            widen(grad[t], start, values, n)
             for i in range(n):
                 over = h[i] - threshold
                 values[i] = values[i] * (one / (over * over * bend + base))
@@ -137,7 +136,7 @@ def fire_backward(
                 total[i] += values[i]
             for i in range(n):
                 product[i] += values[i] * (row[i] - mean[i])
-            _narrow(values, out[t], start, n)
+            narrow(values, out[t], start, n)
         for i in range(n):
             sums[0, i] += total[i]
             sums[1, i] += product[i]
@@ -159,49 +158,8 @@ def norm_backward(x: _Array, factors: _Array, grad: _Array, first: int, stop: in
     for start in range(first, stop, len(shift)):
         n = min(len(shift), stop - start)
         for t in range(len(x)):
-            _widen(x[t], start, inputs, n)
-            _widen(grad[t], start, values, n)
+            widen(x[t], start, inputs, n)
+            widen(grad[t], start, values, n)
             for i in range(n):
                 values[i] = of_grad[i] * values[i] + (of_x[i] * inputs[i] + shift[i])
-            _narrow(values, grad[t], start, n)
-
-
-def _widen(source: Any, start: Any, target: Any, n: Any) -> None:
-    """Read `n` numbers from `start` on."""
-    raise NotImplementedError  # compiled code only, below
-
-
-def _narrow(source: Any, target: Any, start: Any, n: Any) -> None:
-    """Write `n` numbers from `start` on, rounded to the nearest, to even between two."""
-    raise NotImplementedError
-
-
-@overload(_widen)
-def _compile_widen(source: Any, start: Any, target: Any, n: Any) -> Any:
-    def copy(source: Any, start: Any, target: Any, n: Any) -> None:
-        part = source[start : start + n]
-        for i in range(n):
-            target[i] = part[i]
-
-    def shift(source: Any, start: Any, target: Any, n: Any) -> None:
-        bits, part = target.view(np.uint32), source[start : start + n]
-        for i in range(n):
-            bits[i] = np.uint32(part[i]) << np.uint32(16)
-
-    return shift if source.dtype == types.uint16 else copy
-
-
-@overload(_narrow)
-def _compile_narrow(source: Any, target: Any, start: Any, n: Any) -> Any:
-    def copy(source: Any, target: Any, start: Any, n: Any) -> None:
-        part = target[start : start + n]
-        for i in range(n):
-            part[i] = source[i]
-
-    def round_(source: Any, target: Any, start: Any, n: Any) -> None:
-        bits, part = source.view(np.uint32), target[start : start + n]
-        for i in range(n):
-            odd = (bits[i] >> np.uint32(16)) & np.uint32(1)
-            part[i] = np.uint16((bits[i] + np.uint32(0x7FFF) + odd) >> np.uint32(16))
-
-    return round_ if target.dtype == types.uint16 else copy
+            narrow(values, grad[t], start, n)

@@ -21,6 +21,7 @@ from torch.nn import functional
 from evfer import config
 from evfer.errors import ConfigError
 from evfer.models.convolution import Conv2d, Way, initialise_convolutions
+from evfer.models.pool import MaxPool
 
 __all__ = ["ResNet18", "ResNet18Params", "resnet18"]
 
@@ -79,7 +80,7 @@ class ResNet18(nn.Module):
         self.n_classes, self.n_steps = n_classes, n_steps
         self.params = params = params or ResNet18Params()
         self.stem = _NormedConvolution(params.in_channels * n_steps, 64, 7, 2, params.convolution)
-        self.pool = nn.MaxPool2d(3, 2, 1)
+        self.pool = MaxPool()
         blocks: list[_Block] = []
         for i, (n_in, n_out) in enumerate(zip((64, *_WIDTHS[:-1]), _WIDTHS, strict=True)):
             blocks += [_Block(n_in, n_out, 1 if i == 0 else 2, params.convolution)]

@@ -24,6 +24,7 @@ from evfer.errors import ConfigError
 from evfer.models.convolution import Conv2d, Way, initialise_convolutions
 from evfer.models.neurons import Neuron, build_node
 from evfer.models.norm_fire import norm_and_fire
+from evfer.models.pool import MaxPool
 from evfer.models.surrogate import build_surrogate
 
 __all__ = ["Accumulator", "SpikingFER", "SpikingFERParams", "spiking_fer"]
@@ -116,7 +117,7 @@ class SpikingFER(nn.Module):
         self.n_classes, self.n_steps = n_classes, n_steps
         self.params = params = params or SpikingFERParams()
         self.stem = _SpikingConvolution(params.in_channels, 64, 7, 2, params)
-        self.pool = nn.MaxPool2d(3, 2, 1)
+        self.pool = MaxPool()
         blocks: list[_Block] = []
         for i, (n_in, n_out) in enumerate(zip((64, *_WIDTHS[:-1]), _WIDTHS, strict=True)):
             blocks += [_Block(n_in, n_out, 1 if i == 0 else 2, params)]
