@@ -203,7 +203,7 @@ def test_reasons_for_stale_recordings(copied):
     assert {item.clip_id: item.reason for item in found.stale} == {
         "S001/001": "made by evfer 0.0.1",
         "S001/002": "another label",
-        "S001/003": "its source has changed",
+        "S001/003": "its source has changed, or the frame rate or labels asked for",
         "S001/004": "the file is damaged",
         "S001/005": "the file is damaged",
     }

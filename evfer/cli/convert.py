@@ -64,7 +64,9 @@ def command(
     reader = open_dataset(dataset, settings)
     data = Path(out)
     folder = Path(source) if source else data / "sources" / reader.name
-    chosen = tuple(filter(None, (subjects or "").split(",")))
+    chosen = tuple(name.strip() for name in (subjects or "").split(",") if name.strip())
+    if subjects is not None and not chosen:
+        raise click.BadParameter("names no subject", param_hint="--subjects")
     origin = folder if reader.needs_source else None
     if dry_run:
         _print_plan(plan(reader, origin, data, settings, limit=limit, subjects=chosen))
@@ -162,6 +164,8 @@ def _warn_uncut(summary: ConversionSummary, wanted: str) -> None:
 
 
 def _print_summary(summary: ConversionSummary) -> None:
+    from evfer.convert import find_concerns
+
     entries = summary.entries
     labels = sorted({(entry.label, entry.label_name) for entry in entries})
     rows = []
@@ -183,4 +187,6 @@ def _print_summary(summary: ConversionSummary) -> None:
         console.echo(f"failures: {summary.folder / 'failures.csv'}", "red")
     if summary.note:
         console.warn(summary.note)
+    for line in find_concerns(summary.entries):
+        console.warn(f"look at {line}")
     console.echo(f"fingerprint {summary.fingerprint}")

@@ -7,6 +7,7 @@ or the interruptions, and a second run does only what is missing or out of date.
 
 from evfer.convert.batch import ConversionSummary, Progress, convert
 from evfer.convert.clip import aligned_clip, convert_clip, recover_frames
+from evfer.convert.concerns import find_concerns
 from evfer.convert.planning import Failure, Plan, Stale, plan
 from evfer.convert.recipe import ConversionConfig, load_config, open_dataset
 
@@ -20,6 +21,7 @@ __all__ = [
     "aligned_clip",
     "convert",
     "convert_clip",
+    "find_concerns",
     "load_config",
     "open_dataset",
     "plan",

@@ -13,7 +13,7 @@ from evfer.convert.clip import convert_clip
 from evfer.convert.planning import Failure, Plan, describe_failure, plan
 from evfer.convert.recipe import ConversionConfig
 from evfer.datasets.base import Clip, Dataset, Skipped
-from evfer.errors import ConfigError, EvferError, OutputError, RecordingError
+from evfer.errors import ConfigError, EvferError, OutputError, RecordingError, SourceError
 from evfer.files import make_folder, write_text
 from evfer.index import IndexEntry
 from evfer.interpolation.weights import find_weights
@@ -116,6 +116,8 @@ def convert(
         data, source = data.absolute(), source and source.absolute()
         settings = _anywhere(settings)
     found = plan(dataset, source, data, settings, limit=limit, subjects=subjects, on_check=on_check)
+    _refuse_other_set(found.folder, dataset)
+    earlier = _earlier_failures(found)
     make_folder(found.folder)
     workers.remove_stale_parts(found.folder)
     if on_plan:
@@ -141,9 +143,10 @@ def convert(
     except BaseException:
         # on a full disk this fails too, but the first error says more
         with contextlib.suppress(OutputError):
-            _write_tables(found.folder, dataset, settings, done, failures)
+            _write_tables(found.folder, dataset, settings, done, failures + earlier)
         raise
-    fingerprint = _write_tables(found.folder, dataset, settings, done, failures)
+    older = _other_versions(found, settings)
+    fingerprint = _write_tables(found.folder, dataset, settings, done, failures + earlier)
     # not after an interruption: a plan for the few clips of a half-done run would be no use
     note = _renew_folds(found.folder, done)
     return ConversionSummary(
@@ -154,7 +157,49 @@ def convert(
         found.skipped,
         fingerprint,
         tuple(sorted(done, key=lambda entry: entry.clip_id)),
-        note,
+        " ".join(filter(None, (note, older))),
+    )
+
+
+def _refuse_other_set(folder: Path, dataset: Dataset) -> None:
+    """Make sure that a folder does not hold another data set's recordings.
+
+    Raises:
+        ConfigError: naming both.
+    """
+    with contextlib.suppress(ConfigError):
+        other = config.read_toml(folder / "conversion.toml").get("dataset", dataset.name)
+        if other == dataset.name:
+            return
+        raise SourceError(
+            f'{folder}: holds recordings of the data set "{other}"',
+            expected=f'a folder for "{dataset.name}"',
+            hint="Choose another --out, or another --set dataset.title",
+        )
+
+
+def _earlier_failures(found: Plan) -> list[Failure]:
+    """Give the failures of earlier runs whose clips this one does not try."""
+    with contextlib.suppress(RecordingError):
+        known = index.read_table(found.folder / "failures.csv", Failure)
+        return [failure for failure in known if failure.clip_id in found.untried]
+    return []
+
+
+def _other_versions(found: Plan, settings: ConversionConfig) -> str:
+    """Say whether recordings that are kept were made with other versions than today's."""
+    if not found.kept:
+        return ""
+    before: dict[str, str] = {}
+    with contextlib.suppress(ConfigError):
+        before = dict(config.read_toml(found.folder / "conversion.toml").get("versions", {}))
+    now = provenance.versions(_packages(settings))
+    changed = [f"{k} {before[k]}, now {now[k]}" for k in now if before.get(k, now[k]) != now[k]]
+    if not changed:
+        return ""
+    return (
+        f"{len(found.kept)} kept recordings were made with other versions ({'; '.join(changed)}); "
+        "delete them to make them anew."
     )
 
 

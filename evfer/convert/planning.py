@@ -20,7 +20,7 @@ from evfer.convert.clip import index_entry, recording_path
 from evfer.convert.recipe import ConversionConfig
 from evfer.datasets.base import Clip, Dataset, Skipped, Survey
 from evfer.emulator import require_backend
-from evfer.errors import ConfigError, EvferError, RecordingError
+from evfer.errors import ConfigError, EvferError, RecordingError, SourceError
 from evfer.index import IndexEntry
 from evfer.interpolation import require_method
 
@@ -70,6 +70,7 @@ class Plan:
         foreign: recordings in the folder that belong to no clip, or that evfer did not make;
             they are left alone.
         stale: recordings that are out of date, and why.
+        untried: clips that are not selected and have no recording.
         warnings: what looks wrong with the source or the settings without costing a clip.
     """
 
@@ -81,6 +82,7 @@ class Plan:
     foreign: tuple[str, ...]
     stale: tuple[Stale, ...] = ()
     warnings: tuple[str, ...] = ()
+    untried: frozenset[str] = frozenset()
 
     @property
     def n_missing(self) -> int:
@@ -134,12 +136,22 @@ def plan(
     present = set(folder.glob("*/[!.]*.h5"))
     there = [clip for clip in survey.clips if recording_path(folder, clip) in present]
 
+    recorded = _recorded(folder)
+
     def look(clip: Clip) -> IndexEntry | _Outdated | _Foreign | EvferError:
         own = settings.shaping_of(clip, shaping)
         try:
-            return _examine(recording_path(folder, clip), clip, own, dataset, source)
+            path = recording_path(folder, clip)
+            state = _examine(path, clip, own, dataset, source)
         except EvferError as error:
             return error
+        # what it says of itself is not enough: its bytes must be those that were written
+        if isinstance(state, IndexEntry) and state.file_sha256 != recorded.get(clip.clip_id):
+            try:
+                store.verify(path)
+            except RecordingError:
+                return _Outdated("the file is damaged")
+        return state
 
     looked = {}
     for number, (clip, result) in enumerate(_map(look, there), start=1):
@@ -154,17 +166,35 @@ def plan(
         folder,
         tuple(found.todo),
         tuple(found.kept),
-        survey.skipped,
-        tuple(found.unreadable),
+        tuple(item for item in survey.skipped if item.kind != "unreadable"),
+        (*found.unreadable, *_lost(survey)),
         tuple(sorted(strangers)),
         tuple(found.stale),
         (*survey.warnings, *span.warn_unknown(settings.clip, survey.clips)),
+        frozenset(clip.clip_id for clip in survey.clips) - wanted - set(looked),
     )
 
 
 def describe_failure(clip: Clip, error: BaseException) -> Failure:
     """Give a clip's failure with the error's message on one line."""
     return Failure(clip.clip_id, clip.native_id, type(error).__name__, " ".join(str(error).split()))
+
+
+def _recorded(folder: Path) -> dict[str, str]:
+    """Give the digests of the recordings as they were written; what index.csv lacks is checked."""
+    try:
+        return {entry.clip_id: entry.file_sha256 for entry in index.read_index(folder)}
+    except (RecordingError, SourceError):
+        return {}
+
+
+def _lost(survey: Survey) -> tuple[Failure, ...]:
+    """Give what is a clip but cannot be read as failures, so that none goes missing quietly."""
+    return tuple(
+        Failure("", item.path, SourceError.__name__, item.reason)
+        for item in survey.skipped
+        if item.kind == "unreadable"
+    )
 
 
 @dataclass(frozen=True)
@@ -246,7 +276,7 @@ def _examine(
         if before != now:
             return _Outdated(f"another {what}")
     if found.get("source_sha256") != dataset.source_digest(clip, source):
-        return _Outdated("its source has changed")
+        return _Outdated("its source has changed, or the frame rate or labels asked for")
     try:
         return index_entry(path, clip, found)
     except (OSError, KeyError, TypeError):

@@ -95,7 +95,7 @@ class Folder:
         return Survey(
             tuple(replace(clip, fps=self.fps or clip.fps) for clip in clips),
             skipped,
-            _find_gaps(root, rows),
+            (*_warn_names(rows), *_find_gaps(root, rows)),
             f"{'a table clips.csv' if table.is_file() else 'label/subject/clip'} in {root}",
         )
 
@@ -135,11 +135,11 @@ def _walk(root: Path) -> tuple[list[_Row], tuple[Skipped, ...]]:
             skipped.append(Skipped(f"{label.name}/{file.name}", reason))
         for subject in inside.folders:
             place = f"{label.name}/{subject.name}"
-            if video.is_clip(subject):
+            clips = tree.list_folder(subject)
+            if video.is_clip(subject) and not clips.folders:
                 reason = "pictures right under the subject; expected a folder a clip"
                 skipped.append(Skipped(place, reason))
                 continue
-            clips = tree.list_folder(subject)
             for clip in (*clips.folders, *clips.files):
                 locator = f"{place}/{clip.name}"
                 if video.is_clip(clip):
@@ -202,18 +202,21 @@ def _find_gaps(root: Path, rows: Iterable[_Row]) -> tuple[str, ...]:
 
 
 def _read_table(table: Path) -> tuple[list[_Row], tuple[Skipped, ...]]:
-    rows, skipped = [], []
+    rows: list[_Row] = []
+    skipped: list[Skipped] = []
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             records = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{table}: {error}", expected="CSV in UTF-8") from error
+    listed: dict[str, _Row] = {}
     for number, record in enumerate(records, 2):
         missing = [name for name in ("path", "label", "subject") if not record.get(name)]
         if missing:
             raise SourceError(
                 f"{table}, line {number}: no {missing[0]}",
-                expected="columns path, label, subject and optionally fps",
+                expected="the columns path,label,subject and optionally fps, divided by commas",
+                hint=f"The first line has: {', '.join(map(str, records[0]))}",
             )
         locator = PurePosixPath(record["path"].replace("\\", "/"))
         if locator.is_absolute() or ".." in locator.parts:
@@ -228,10 +231,46 @@ def _read_table(table: Path) -> tuple[list[_Row], tuple[Skipped, ...]]:
         if fps is not None and not 0 < fps <= 1000:
             raise SourceError(f"{table}, line {number}: fps {record['fps']}", expected="a rate")
         if not (table.parent / locator).exists():
-            skipped.append(Skipped(str(locator), "no such file or folder"))
+            skipped.append(Skipped(str(locator), "no such file or folder", "unreadable"))
             continue
-        rows.append(_Row(record["label"], record["subject"], str(locator), fps))
+        row = _Row(record["label"], record["subject"], str(locator), fps)
+        first = listed.setdefault(row.locator, row)
+        if first is not row:
+            same = (first.label, first.subject) == (row.label, row.subject)
+            what = "the same" if same else f"{first.label}, {first.subject} before"
+            reason = f"listed twice in clips.csv, line {number}: {what}"
+            skipped.append(Skipped(row.locator, reason, "doubled"))
+            if not same and first in rows:
+                rows.remove(first)  # nobody can tell which is right
+            continue
+        rows.append(row)
     return rows, tuple(skipped)
+
+
+def _warn_names(rows: Iterable[_Row]) -> list[str]:
+    """Tell names that look like slips: labels nobody knows, people who differ by a letter's case.
+
+    Args:
+        rows: the clips.
+    """
+    labels = {row.label for row in rows}
+    odd = sorted(label for label in labels if expression(label) is None)
+    said = []
+    if odd:
+        said.append(
+            f"labels that are none of the known expressions: {tree.name_some(odd)}; "
+            "each is a class of its own (is the tree label/subject/clip?)"
+        )
+    people: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        people[row.subject.casefold()].add(row.subject)
+    for names in sorted(map(sorted, people.values())):
+        if len(names) > 1:
+            said.append(
+                f"people who differ only in the case of letters count as several: "
+                f"{', '.join(names)}"
+            )
+    return said
 
 
 def _number(rows: Iterable[_Row]) -> list[Clip]:

@@ -11,11 +11,18 @@ from numpy.typing import NDArray
 from evfer.faces.alignment import residuals
 from evfer.faces.crop import eye_centres, interocular_distance
 
-__all__ = ["FaceReport", "summarise", "yaw_degrees"]
+__all__ = [
+    "LARGE_OUTSIDE",
+    "LARGE_RESIDUAL",
+    "SMALL_IOD",
+    "FaceReport",
+    "summarise",
+    "yaw_degrees",
+]
 
-_SMALL_IOD = 40.0  # pixels; smaller faces have points too coarse for smoothing to help
-_LARGE_RESIDUAL = 0.03  # of the IOD; larger ones mean a turned head or lost points
-_LARGE_OUTSIDE = 0.1  # of the crop
+SMALL_IOD = 40.0  # pixels; smaller faces have points too coarse for smoothing to help
+LARGE_RESIDUAL = 0.03  # of the IOD; larger ones mean a turned head or lost points
+LARGE_OUTSIDE = 0.1  # of the crop
 _NOSE_HEIGHT = 0.56  # of the nose tip over the plane of the eyes, in IOD; on rendered heads
 
 
@@ -86,17 +93,17 @@ def summarise(
             f"The face is missing in {int(missed.sum())} of {len(missed)} frames, "
             f"first in frame {int(np.argmax(missed))}; its points there are interpolated."
         )
-    if median_iod < _SMALL_IOD:
+    if median_iod < SMALL_IOD:
         warnings.append(
             f"The eyes are only {median_iod:.0f} pixels apart (median); below "
-            f"{_SMALL_IOD:.0f} the alignment trembles and makes events of its own."
+            f"{SMALL_IOD:.0f} the alignment trembles and makes events of its own."
         )
-    if residual > _LARGE_RESIDUAL:
+    if residual > LARGE_RESIDUAL:
         warnings.append(
             f"After alignment, nose and eye corners still move by {residual:.3f} of the eyes' "
-            f"distance; above {_LARGE_RESIDUAL} the head turns or the points are wrong."
+            f"distance; above {LARGE_RESIDUAL} the head turns or the points are wrong."
         )
-    if outside > _LARGE_OUTSIDE:
+    if outside > LARGE_OUTSIDE:
         warnings.append(
             f"Up to {outside:.0%} of the crop lies outside the picture, whose border is repeated."
         )
