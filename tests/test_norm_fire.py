@@ -53,7 +53,7 @@ def apart(monkeypatch):
 
     def run(*arguments, **named):
         with monkeypatch.context() as patch:
-            patch.setattr(norm_fire, "_can_fuse", lambda *_: False)
+            patch.setattr(norm_fire, "fuses", lambda *_: False)
             return outcome(*arguments, **named)
 
     return run
@@ -183,7 +183,8 @@ class TestWhere:
     def can(self, x=None, norm=None, node=None, n_steps=2, added=None):
         x = random(4, 8, 3, 3) if x is None else x
         norm = norm or make_norm(8)
-        return norm_fire._can_fuse(x, norm, node or SpikingNode(Neuron()), n_steps, added)
+        takes = norm_fire._takes(x, norm.weight, n_steps, added) if norm.affine else True
+        return norm_fire.fuses(norm, node or SpikingNode(Neuron())) and takes
 
     def test_in_training_with_the_published_neuron(self):
         assert self.can()

@@ -23,7 +23,7 @@ from evfer.models.neurons import Neuron, SpikingJellyNode, SpikingNode
 from evfer.models.surrogate import ATan
 from evfer.models.threads import share
 
-__all__ = ["norm_and_fire"]
+__all__ = ["fuses", "norm_and_fire"]
 
 _BLOCKS = 32  # parts whose sums are added up in one order, whatever the number of threads
 
@@ -44,36 +44,37 @@ def norm_and_fire(
         n_steps: steps of the sequence.
         added: spikes of a shortcut, as `x`; None adds nothing.
     """
-    if _can_fuse(x, norm, node, n_steps, added):
+    if fuses(norm, node) and _takes(x, norm.weight, n_steps, added):
         return _fuse(x, norm, node.neuron, n_steps, added)
     spikes: Tensor = node(norm(x), n_steps)
     return spikes if added is None else added + spikes
 
 
-def _can_fuse(
-    x: Tensor,
-    norm: nn.BatchNorm2d,
-    node: SpikingNode | SpikingJellyNode,
-    n_steps: int,
-    added: Tensor | None,
-) -> bool:
-    if not (norm.training and x.device.type == "cpu" and type(norm) is nn.BatchNorm2d):
+def fuses(norm: nn.BatchNorm2d, node: SpikingNode | SpikingJellyNode) -> bool:
+    """Tell whether these layers, as they stand, become one function."""
+    if not (norm.training and type(norm) is nn.BatchNorm2d and norm.momentum is not None):
         return False
     if type(node) is not SpikingNode or not _is_plain(node.neuron):
         return False
-    weight, bias = norm.weight, norm.bias
-    if weight is None or bias is None or norm.momentum is None or norm.running_mean is None:
+    weight = norm.weight
+    if weight is None or norm.bias is None or norm.running_mean is None:
         return False
-    if x.dtype != weight.dtype and (x.dtype, weight.dtype) != (torch.bfloat16, torch.float32):
-        return False
-    if weight.dtype not in (torch.float32, torch.float64) or x.ndim != 4 or len(x) % n_steps:
-        return False
-    if x.numel() <= x.shape[1] or (added is not None and added.shape != x.shape):
+    if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.float64):
         return False
     return not any(
         module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
         for module in (norm, node)
     )
+
+
+def _takes(x: Tensor, weight: Tensor, n_steps: int, added: Tensor | None) -> bool:
+    """Tell whether the function takes such an input."""
+    half = (x.dtype, weight.dtype) == (torch.bfloat16, torch.float32)
+    if x.device.type != "cpu" or (x.dtype != weight.dtype and not half):
+        return False
+    if x.ndim != 4 or len(x) % n_steps or x.numel() <= x.shape[1]:
+        return False
+    return added is None or added.shape == x.shape
 
 
 def _is_plain(neuron: Neuron) -> bool:

@@ -23,7 +23,7 @@ from evfer import config
 from evfer.errors import ConfigError
 from evfer.models.convolution import Conv2d, Way, initialise_convolutions
 from evfer.models.neurons import Neuron, build_node
-from evfer.models.norm_fire import norm_and_fire
+from evfer.models.norm_fire import fuses, norm_and_fire
 from evfer.models.pool import MaxPool
 from evfer.models.surrogate import build_surrogate
 
@@ -200,10 +200,13 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, n_steps: int) -> Tensor:
         identity: Tensor = x if self.shortcut is None else self.shortcut(x, n_steps)
         y = self.first(x, n_steps)
+        spikes: Tensor
+        if self.cnf == "ADD" and fuses(self.second.norm, self.second.node):
+            spikes = self.second(y, n_steps, identity)
+            return spikes
+        spikes = self.second(y, n_steps)
         if self.cnf == "ADD":
-            joined: Tensor = self.second(y, n_steps, identity)
-            return joined
-        spikes: Tensor = self.second(y, n_steps)
+            return identity + spikes
         if self.cnf == "AND":
             return identity * spikes
         return identity * (1 - spikes)
