@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from pathlib import Path
+
+if threading.current_thread() is threading.main_thread():
+    # a shell's background jobs ignore Ctrl-C, and would leave that to the processes tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core, so a thread a process
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):

@@ -130,17 +130,20 @@ def convert(
                 _Task(dataset, source, found.folder, _for_clip(settings, clip), clip, home)
                 for clip in found.todo
             ]
-            results = workers.run(_convert_task, tasks, n_workers, scheduler)
-            for number, (task, result) in enumerate(results, start=1):
-                failure = None
-                if isinstance(result, IndexEntry):
-                    done.append(result)
-                else:
-                    failure = describe_failure(task.clip, result)
-                    failures.append(failure)
-                if on_progress:
-                    on_progress(Progress(number, len(tasks), task.clip, failure))
+            running = workers.run(_convert_task, tasks, n_workers, scheduler)
+            with contextlib.closing(running) as results:
+                for number, (task, result) in enumerate(results, start=1):
+                    failure = None
+                    if isinstance(result, IndexEntry):
+                        done.append(result)
+                    else:
+                        failure = describe_failure(task.clip, result)
+                        failures.append(failure)
+                    if on_progress:
+                        on_progress(Progress(number, len(tasks), task.clip, failure))
     except BaseException:
+        # workers that were stopped could not tidy up themselves
+        workers.remove_stale_parts(found.folder)
         # on a full disk this fails too, but the first error says more
         with contextlib.suppress(OutputError):
             _write_tables(found.folder, dataset, settings, done, failures + earlier)
