@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numba
@@ -119,12 +120,13 @@ def fill_frames(
         grid = np.zeros((*shape[:2], region.height, region.width), frames.dtype)
     height, width = grid.shape[2:]
     flat, area = grid.reshape(-1), width * height
-    tables = cell_tables(sensor_size, region, params)
-    if params.real or tables is None:
+    plain = region == whole == Region(0, 0, width, height) and not params.real
+    tables = None if plain else cell_tables(sensor_size, region, params)
+    if not plain and (params.real or tables is None):
         ranges = _cell_ranges(sensor_size, region, width, height, params)
     if params.real:
         wrong = fill_surface(grid, x, y, signs, t, bounds, *ranges, params)
-    elif region == whole == Region(0, 0, width, height):
+    elif plain:
         wrong = collect(flat, x, y, signs, bounds, width, height, params.binary)
     elif tables is not None:
         wrong = collect_cells(flat, x, y, signs, bounds, *tables, area, params.binary)
@@ -139,6 +141,7 @@ def fill_frames(
         frames[:] = resized(grid, *shape[2:], params.resize)
 
 
+@functools.lru_cache(maxsize=64)  # clips that are not cropped share one region
 def cell_tables(
     sensor_size: SensorSize, region: Region, params: FramesParams
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]] | None:
