@@ -311,3 +311,9 @@ def test_card_and_names():
     assert card.published.drawn == 358
     for name in ("ck+", "CKPlus", "ck"):
         assert plugins.load("evfer.datasets", name) is CKPlus
+
+
+def test_labels_from_outside_the_given_folder_are_told(tmp_path):
+    source = tree(tmp_path, "images")
+    assert "; labels from outside it, such as ../" in CKPlus().survey(source).layout
+    assert "outside" not in CKPlus().survey(source.parent).layout

@@ -79,7 +79,7 @@ class CKPlus:
             tuple(sorted(chosen.clips, key=lambda clip: (clip.subject, clip.sequence))),
             tuple(skipped),
             (*found.warnings, *chosen.warnings),
-            f"CK+ with {self.labels} labels, pictures in {images}",
+            f"CK+ with {self.labels} labels, pictures in {images}{_say_outside(labels.outside)}",
         )
 
     def open(self, clip: Clip, source: Path | None) -> video.FrameSource:
@@ -156,3 +156,8 @@ class CKPlus:
 
 def _frames(clip: Clip, source: Path | None) -> tree.Frames:
     return files.frames_in(Path(source or ".") / clip.locator, clip.native_id)
+
+
+def _say_outside(places: tuple[str, ...]) -> str:
+    """Name label files outside the folder that was given, as they could be another copy's."""
+    return f"; labels from outside it, such as {places[0]}" if places else ""

@@ -82,10 +82,12 @@ class LabelFiles:
     Args:
         values: the labels.
         unclear: sequences with label files of which none can be used.
+        outside: label files that lie outside the folder that was given, and count all the same.
     """
 
     values: Mapping[str, OfficialLabel]
     unclear: tuple[Skipped, ...]
+    outside: tuple[str, ...] = ()
 
 
 def card_texts() -> tuple[str, str]:
@@ -260,7 +262,9 @@ def read_labels(images: Path, given: Path) -> LabelFiles:
             else:
                 # the copy that names the last frame, where copies name several
                 values[name] = max(labels.values(), key=lambda label: label.frame)
-    return LabelFiles(values, tuple(unclear))
+    places = (place for found in files.values() for place in found)
+    outside = tuple(sorted(place for place in places if place.startswith("../")))
+    return LabelFiles(values, tuple(unclear), outside)
 
 
 def _label_files(images: Path, given: Path) -> Iterator[Path]:
