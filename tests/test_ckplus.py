@@ -316,4 +316,4 @@ def test_card_and_names():
 def test_labels_from_outside_the_given_folder_are_told(tmp_path):
     source = tree(tmp_path, "images")
     assert "; labels from outside it, such as ../" in CKPlus().survey(source).layout
-    assert "outside" not in CKPlus().survey(source.parent).layout
+    assert "labels from outside it" not in CKPlus().survey(source.parent).layout
