@@ -7,8 +7,10 @@ done here. The code runs on any device, and the tests hold it against the compil
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -119,7 +121,7 @@ def _changed(events: Events, todo: Pass, sensor_size: SensorSize) -> Events:
     if drop is None:
         return x, y, p, t
     if isinstance(drop, DropMask):
-        gone = torch.from_numpy(drop.mask).to(t.device)
+        gone = _tensor(drop.mask, np.bool_, t.device)
     elif isinstance(drop, DropSpan):
         gone = (t >= drop.start) & (t <= drop.end)
     else:
@@ -134,7 +136,7 @@ def _points(events: Events, points: Points, width: int) -> Events:
     if points.flip:
         x = width - 1 - x
     if points.mask is not None:
-        p = p ^ torch.from_numpy(np.ascontiguousarray(points.mask)).to(p.device)
+        p = p ^ _tensor(points.mask, np.bool_, p.device)
     if points.swap:
         p = ~p
     if points.sign < 0 or points.offset:
@@ -148,10 +150,7 @@ def _merged(events: Events, more: Columns) -> Events:
     x, y, p, t = events
     device = t.device
     kinds = (np.int16, np.int16, np.bool_, np.int64)
-    new = [
-        torch.from_numpy(np.ascontiguousarray(column, kind)).to(device)
-        for column, kind in zip(more, kinds, strict=True)
-    ]
+    new = [_tensor(column, kind, device) for column, kind in zip(more, kinds, strict=True)]
     steps = torch.arange(len(new[3]), device=device)
     places = torch.searchsorted(t.contiguous(), new[3], right=True) + steps
     is_new = torch.zeros(len(t) + len(new[3]), dtype=torch.bool, device=device)
@@ -164,6 +163,11 @@ def _merged(events: Events, more: Columns) -> Events:
         column[places] = added
         merged.append(column)
     return merged[0], merged[1], merged[2], merged[3]
+
+
+def _tensor(column: npt.NDArray[Any], kind: npt.DTypeLike, device: torch.device) -> Tensor:
+    # always a copy: numpy calls one element read backwards contiguous, and torch does not
+    return torch.from_numpy(np.array(column, kind, order="C")).to(device)
 
 
 def _table(table: np.ndarray[tuple[int, ...], np.dtype[np.uint32]], device: torch.device) -> Tensor:
