@@ -227,8 +227,11 @@ class TestNeurons:
         assert spikes.stride() == x.stride()
         spikes.backward(grad)
         expected.backward(grad)
-        size = theirs.grad.abs().max()
-        assert torch.allclose(ours.grad, theirs.grad, rtol=2e-6, atol=2e-6 * max(size, 1))
+        if isinstance(surrogate, Sigmoid):  # PyTorch rounds its exponential by place in a row
+            size = theirs.grad.abs().max()
+            assert (ours.grad - theirs.grad).abs().max() <= 1e-6 * size
+        else:
+            assert torch.equal(ours.grad, theirs.grad)
 
     def test_potentials_worked_out_by_hand(self):
         x = torch.tensor([0.6, 0.6, 0.5, 2.7, 0.0, 0.5])[:, None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import hypothesis
+import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -117,6 +118,25 @@ class TestNormAndFire:
             for a, b in zip(grads, expected_grads, strict=True):
                 size = max(b.abs().max(), scale) * math.sqrt(n_steps * n * height * width)
                 assert (a - b).abs().max() <= (2e-6 if dtype == torch.float32 else 1e-12) * size
+
+    @pytest.mark.parametrize("alpha", [2.0, 5.0])
+    @pytest.mark.parametrize("v_reset", [0.0, 0.25])
+    def test_neurons_alone_are_spikingjellys_to_the_bit(self, alpha, v_reset):
+        neuron = Neuron("if", 2.0, 1.0, v_reset, True, ATan(alpha))
+        x, grad = random(6, 4096) + 0.2, random(6, 4096, seed=1)
+        leaf = x.clone().requires_grad_()
+        spikes = build_node(neuron, "spikingjelly")(leaf, 6)
+        spikes.backward(grad)
+        ones, zeros = np.ones(512, np.float32), np.zeros(512, np.float32)
+        found, found_grad = np.empty((2, 6, 4096), np.float32)
+        place = 1.0, v_reset
+        norm_fire_kernels.fire(x.numpy(), ones, zeros, x[:0].numpy(), found, *place, 0, 4096)
+        norm_fire_kernels.fire_backward(
+            *(x.numpy(), ones, zeros, zeros, grad.numpy(), found_grad, np.empty((2, 512))),
+            *(*place, alpha, 0, 4096),
+        )
+        assert np.array_equal(found, spikes.detach().numpy())
+        assert np.array_equal(found_grad, leaf.grad.numpy())
 
     def test_gradients_on_many_neurons_are_those_of_double_precision(self, apart):
         x, added = random(6 * 8, 64, 16, 16) * 3, None

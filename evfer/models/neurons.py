@@ -12,8 +12,9 @@ from V = V_r, which is where every sequence starts: a node keeps no state betwee
 
 Two back ends compute the same: SpikingJelly's nodes, and a fused one that runs all steps inside
 one autograd function. The fused one keeps only its input for the backward pass and works out the
-potentials again there, in pieces that fit the processor's cache. It gives the very spikes that
-SpikingJelly gives (`tests/test_models.py`) for less time and memory (`tests/bench/models.py`).
+potentials again there, in pieces that fit the processor's cache. It gives the very spikes and
+gradients that SpikingJelly gives, to the bit (`tests/test_models.py`), for less time and memory
+(`tests/bench/models.py`).
 In half precision it integrates in float32, SpikingJelly's nodes in the input's own type.
 """
 
@@ -217,18 +218,20 @@ class _Fire(torch.autograd.Function):
             return grad_x.zero_(), None, None
         grads, outputs = _flatten_steps(grad, n_steps), _flatten_steps(grad_x, n_steps)
         slopes = grads_h = None
+        threshold = torch.tensor(neuron.v_threshold, dtype=torch.float64)
         for start, stop, u in _integrate(_flatten_steps(x, n_steps), neuron):
             if slopes is None or grads_h is None:
                 slopes, grads_h = torch.empty_like(u), torch.empty_like(u)
             slope, grad_h = slopes[:, : stop - start], grads_h[:, : stop - start]
-            torch.add(u, neuron.v_threshold, out=slope)
+            torch.sub(-threshold, u, out=slope)
             neuron.surrogate_function.derivative_(slope)
-            torch.mul(slope, grads[:, start:stop], out=grad_h)  # what comes through the spikes
+            spike_grads = grads[:, start:stop]
+            torch.mul(slope, spike_grads, out=grad_h)  # what comes through the spikes
             for t in range(n_steps - 2, -1, -1):
                 grad_v = grad_h[t + 1]
                 if neuron.kind == "lif":
                     grad_v = grad_v - grad_v / neuron.tau
-                grad_h[t] += _reset_backward(grad_v, u[t], slope[t], neuron)
+                _reset_backward(grad_h[t], spike_grads[t], grad_v, u[t], slope[t], neuron)
             if neuron.kind == "lif":
                 grad_h.div_(neuron.tau)
             outputs[:, start:stop] = grad_h
@@ -283,15 +286,28 @@ def _reset(n: Tensor, u: Tensor, neuron: Neuron) -> None:
         torch.add(u, n, alpha=neuron.v_threshold, out=n)
 
 
-def _reset_backward(grad_v: Tensor, u: Tensor, slope: Tensor, neuron: Neuron) -> Tensor:
-    """Give the gradient of H that comes from V after the step, from u = -H and the spike's."""
-    grad_h = grad_v
+def _reset_backward(
+    grad_h: Tensor, grad_s: Tensor, grad_v: Tensor, u: Tensor, slope: Tensor, neuron: Neuron
+) -> None:
+    """Add to the gradient of H what comes from V after the step.
+
+    Args:
+        grad_h: gradient of H, so far what comes through the spike alone; overwritten.
+        grad_s: gradient of the spike, so far.
+        grad_v: gradient of V after the step.
+        u: -H.
+        slope: the spike's derivative.
+        neuron: what each neuron does.
+    """
+    if not neuron.detach_reset:
+        if neuron.v_reset is None:
+            total = grad_s - grad_v * neuron.v_threshold
+        else:
+            total = grad_s + grad_v * u + grad_v * neuron.v_reset
+        torch.mul(total, slope, out=grad_h)
     if neuron.v_reset is not None:
-        grad_h = torch.ops.aten.threshold_backward(grad_v, u, -neuron.v_threshold)
-    if neuron.detach_reset:
-        return grad_h
-    jump = -neuron.v_threshold if neuron.v_reset is None else u + neuron.v_reset
-    return grad_h + jump * grad_v * slope
+        grad_v = torch.ops.aten.threshold_backward(grad_v, u, -neuron.v_threshold)
+    grad_h += grad_v
 
 
 def _memory_format(x: Tensor) -> torch.memory_format:

@@ -4,7 +4,8 @@ Sequences lie as (steps, neurons), neurons in the order of memory, channels inne
 channel follows from its place. A run of neurons, some whole pixels, is worked on at a time, in
 buffers that fit the cache. Numbers come as `evfer.models.cast_kernels` has them.
 
-Every multiplication that is followed by an addition is rounded once, as in PyTorch's batch norm.
+Every multiplication that is followed by an addition is rounded once, as in PyTorch's batch norm,
+but for those of the surrogate, which are rounded apart, as in SpikingJelly's nodes.
 """
 
 from __future__ import annotations
@@ -68,6 +69,13 @@ def fire(
             narrow(values, out[t], start, n)
 
 
+@numba.njit(nogil=True, cache=True, fastmath=False, error_model="numpy")  # else it is its caller's
+def _slope(over: Any, one: Any, bend: Any, half: Any) -> Any:
+    """Give the arc tangent's derivative where a potential is `over` the threshold."""
+    z = over * bend
+    return one / (one + z * z) * half
+
+
 @numba.njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
 def fire_backward(
     x: _Array,
@@ -102,8 +110,7 @@ def fire_backward(
     """
     kind = scale.dtype.type
     threshold, rest, zero, one = kind(v_threshold), kind(v_reset), kind(0), kind(1)
-    base = kind(2 / alpha)
-    bend = kind((np.pi / 2 * alpha) ** 2 * 2 / alpha)
+    bend, half = kind(np.pi / 2 * alpha), kind(alpha / 2)
     n_steps = len(x)
     v, values, carried = np.empty_like(scale), np.empty_like(scale), np.empty_like(scale)
     total, product = np.empty_like(scale), np.empty_like(scale)
@@ -126,8 +133,7 @@ def fire_backward(
             row, h = inputs[t], potentials[t]
             widen(grad[t], start, values, n)
             for i in range(n):
-                over = h[i] - threshold
-                values[i] = values[i] * (one / (over * over * bend + base))
+                values[i] = values[i] * _slope(h[i] - threshold, one, bend, half)
             # what V passes on; after a spike it has been reset, and passes nothing
             for i in range(n):
                 values[i] += zero if h[i] >= threshold else carried[i]

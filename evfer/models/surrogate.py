@@ -2,6 +2,8 @@
 
 A spike is a step of `u`, the membrane potential less the threshold. Its true derivative is zero
 almost everywhere, so training uses a bump around `u = 0` instead. The forward pass is untouched.
+
+Every operation is rounded as in SpikingJelly's nodes, so that gradients agree to the bit.
 """
 
 from __future__ import annotations
@@ -48,9 +50,9 @@ class ATan:
 
     def derivative_(self, u: Tensor) -> Tensor:
         """Turn `u` in place into the surrogate's derivative at `u`, and give it back."""
-        slope = math.pi / 2 * self.alpha
-        u.mul_(u).mul_(slope * slope * 2 / self.alpha).add_(2 / self.alpha)
-        return u.reciprocal_()
+        u.mul_(math.pi / 2 * self.alpha)
+        u.mul_(u).add_(1).reciprocal_()
+        return u if self.alpha == 2 else u.mul_(self.alpha / 2)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Sigmoid:
     def derivative_(self, u: Tensor) -> Tensor:
         """Turn `u` in place into the surrogate's derivative at `u`, and give it back."""
         u.mul_(self.alpha).sigmoid_()
-        return u.sub_(u * u).mul_(self.alpha)
+        return u.mul_(1 - u).mul_(self.alpha)
 
 
 @dataclass(frozen=True)
