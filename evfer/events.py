@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ __all__ = [
     "EVENT_DTYPE",
     "MAX_TIME_US",
     "RAW_DTYPE",
+    "Columns",
     "Events",
     "SensorSize",
     "canonical_order",
@@ -32,6 +33,34 @@ RAW_DTYPE = np.dtype([("t", "<f8"), ("x", "<i2"), ("y", "<i2"), ("p", "i1")])
 
 MAX_TIME_US = 2**32 - 1
 """The last time that a recording can hold, in microseconds (about 71 minutes)."""
+
+
+class Columns(NamedTuple):
+    """Events as columns of one length n, sorted by time.
+
+    x, y and t are whole numbers of any width that holds them, p is bool.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    p: NDArray[np.bool_]
+    t: NDArray[Any]
+
+    @staticmethod
+    def of(events: Events) -> Columns:
+        """View structured events as columns."""
+        return Columns(*(events[name] for name in ("x", "y", "p", "t")))
+
+    def events(self) -> Events:
+        """Copy into a structured array of `EVENT_DTYPE`."""
+        found: Events = np.empty(len(self.t), EVENT_DTYPE)
+        for name, column in self._asdict().items():
+            found[name] = column
+        return found
+
+    def take(self, which: Any) -> Columns:
+        """Give the events at some positions."""
+        return Columns(*(column[which] for column in self))
 
 
 @dataclass(frozen=True, order=True)
@@ -95,28 +124,31 @@ def validate(events: Any, sensor_size: SensorSize) -> None:
     """Check that events have the right fields, lie on the sensor and are sorted in time.
 
     Args:
-        events: structured events of `EVENT_DTYPE`, shape (n,); n may be 0.
+        events: structured events of `EVENT_DTYPE`, shape (n,), or the same as `Columns`; n may
+            be 0.
         sensor_size: the sensor that the coordinates belong to.
 
     Raises:
         EventsError: naming the first event that breaks a rule.
     """
-    if not isinstance(events, np.ndarray) or events.dtype != EVENT_DTYPE or events.ndim != 1:
-        found = getattr(events, "dtype", type(events).__name__)
-        raise EventsError(f"events of {found}", expected=f"one axis of {EVENT_DTYPE}")
-    for name, limit in (("x", sensor_size.width), ("y", sensor_size.height)):
-        outside = np.flatnonzero((events[name] < 0) | (events[name] >= limit))
-        if outside.size:
-            first = int(outside[0])
-            raise EventsError(
-                f"event {first} has {name} = {events[name][first]}", expected=f"0 to {limit - 1}"
-            )
-    times = events["t"]
+    if not isinstance(events, Columns):
+        if not isinstance(events, np.ndarray) or events.dtype != EVENT_DTYPE or events.ndim != 1:
+            found = getattr(events, "dtype", type(events).__name__)
+            raise EventsError(f"events of {found}", expected=f"one axis of {EVENT_DTYPE}")
+        events = Columns.of(events)
+    times = events.t
     if times.size == 0:
         return
-    back = np.flatnonzero(np.diff(times) < 0)
-    if back.size:
-        first = int(back[0]) + 1
+    for name, limit in (("x", sensor_size.width), ("y", sensor_size.height)):
+        column = getattr(events, name)
+        if column.min() < 0 or column.max() >= limit:
+            first = int(np.flatnonzero((column < 0) | (column >= limit))[0])
+            raise EventsError(
+                f"event {first} has {name} = {column[first]}", expected=f"0 to {limit - 1}"
+            )
+    back = times[1:] < times[:-1]
+    if back.any():
+        first = int(np.flatnonzero(back)[0]) + 1
         raise EventsError(
             f"event {first} at {times[first]} us stands after one at {times[first - 1]} us",
             expected="times that never go back",

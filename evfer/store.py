@@ -8,10 +8,11 @@ same events and settings give the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from evfer.chunks import unpack
 from evfer.errors import EventsError, RecordingError
-from evfer.events import EVENT_DTYPE, Events, SensorSize, canonical_order, validate
+from evfer.events import MAX_TIME_US, Columns, Events, SensorSize, canonical_order, validate
 from evfer.files import whole_file
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "Recording",
     "inspect",
     "read",
+    "read_columns",
     "sensor_size",
     "verify",
     "write",
@@ -39,6 +42,8 @@ FORMAT = "evfer-events"
 FORMAT_VERSION = 1
 _CHUNK_ROWS = 16384
 _COLUMNS = ("t", "x", "y", "p")
+# what tells whether and how the events can be read
+_HEAD = ("format", "format_version", "complete", "sensor_width", "sensor_height")
 
 
 @dataclass(frozen=True)
@@ -144,25 +149,47 @@ def read(path: Path, sensor_size: SensorSize | None = None) -> Recording:
     path = Path(path)
     with _open(path) as file:
         attributes = _attributes(file, path)
-        table = _table(file, path)
-        size = _sensor_size(attributes, sensor_size, path)
-        columns = {name: _column(table, index, path) for index, name in enumerate(_COLUMNS)}
-    if columns["p"].size and columns["p"].max() > 1:
-        raise RecordingError(f"{path}: polarity {columns['p'].max()}", expected="0 or 1")
-    for name, limit in (("x", size.width), ("y", size.height)):
-        if columns[name].size and columns[name].max() >= limit:
-            raise RecordingError(
-                f"{path}: an event at {name} = {columns[name].max()}",
-                expected=f"0 to {limit - 1} on a sensor of {size.width} x {size.height}",
-            )
-    events: Events = np.empty(len(columns["t"]), EVENT_DTYPE)
-    for name in _COLUMNS:
-        events[name] = columns[name]
+        columns, size = _columns(file, attributes, sensor_size, path)
+    return Recording(columns.events(), size, attributes)
+
+
+def read_columns(path: Path, sensor_size: SensorSize | None = None) -> tuple[Columns, SensorSize]:
+    """Read a recording's events alone, as columns, in a third of the time.
+
+    Args:
+        path: as for `read`.
+        sensor_size: as for `read`.
+
+    Returns:
+        The events, each column in the narrowest type for its sensor: x and y uint8 or uint16, t
+        uint32; and the sensor.
+
+    Raises:
+        RecordingError: as `read`.
+    """
+    path = Path(path)
+    with _open(path) as file:
+        return _columns(file, _attributes(file, path, _HEAD), sensor_size, path)
+
+
+def _columns(
+    file: h5py.File, attributes: Mapping[str, Any], sensor_size: SensorSize | None, path: Path
+) -> tuple[Columns, SensorSize]:
+    table = _table(file, path)
+    size = _sensor_size(attributes, sensor_size, path)
+    t, x, y, p = (
+        _column(table, index, limit, path)
+        for index, limit in enumerate((MAX_TIME_US + 1, size.width, size.height, 2))
+    )
+    if len(p) and (p.min() < 0 or p.max() > 1):
+        worst = p.min() if p.min() < 0 else p.max()
+        raise RecordingError(f"{path}: polarity {worst}", expected="0 or 1")
+    columns = Columns(x, y, p.astype(bool), t)
     try:
-        validate(events, size)
+        validate(columns, size)
     except EventsError as error:
         raise RecordingError(f"{path}: {error.found}", expected=error.expected) from error
-    return Recording(events, size, attributes)
+    return columns, size
 
 
 def inspect(path: Path) -> dict[str, Any]:
@@ -235,8 +262,11 @@ def _open(path: Path) -> h5py.File:
         ) from error
 
 
-def _attributes(file: h5py.File, path: Path) -> dict[str, Any]:
-    found = {name: _plain(value) for name, value in file.attrs.items()}
+def _attributes(file: h5py.File, path: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
+    found = {}
+    for name in file.attrs if names is None else names:
+        with contextlib.suppress(KeyError):
+            found[name] = _plain(file.attrs[name])
     if found.get("format") == FORMAT:
         version = found.get("format_version")
         if not isinstance(version, int) or version > FORMAT_VERSION:
@@ -275,10 +305,10 @@ def _table(file: h5py.File, path: Path) -> h5py.Dataset:
     return table
 
 
-def _column(table: h5py.Dataset, index: int, path: Path) -> NDArray[np.int64]:
+def _column(table: h5py.Dataset, index: int, limit: int, path: Path) -> NDArray[Any]:
     try:
-        return np.asarray(table[:, index]).astype(np.int64)
-    except (OSError, MemoryError, ValueError) as error:
+        return unpack(table, index, limit)
+    except (OSError, MemoryError, RuntimeError, ValueError) as error:
         raise RecordingError(
             f"{path}: its events cannot be read ({error})",
             expected="an undamaged recording",

@@ -221,11 +221,11 @@ def same(one, other):
 def test_the_cache_is_made_once_and_holds_seven_bytes_an_event(folder, monkeypatch):
     first = load_set(folder)
     (place,) = caches(folder)
-    assert isinstance(first.packed.columns.t, np.memmap)
+    assert isinstance(first.packed.columns.t.base, np.memmap)
     columns = sum(column.nbytes for column in first.packed.columns)
     assert columns == 7 * first.packed.offsets[-1]
     with monkeypatch.context() as patch:
-        patch.setattr(store, "read", None)  # what is cached is not unpacked again
+        patch.setattr(store, "read_columns", None)  # what is cached is not unpacked again
         again = load_set(folder)
     assert same(first, again)
     assert caches(folder) == [place]
@@ -270,7 +270,7 @@ def test_without_room_for_a_cache_the_set_is_in_memory(folder, monkeypatch):
     cached = load_set(folder)
     monkeypatch.setenv("EVFER_CACHE", str(folder / "index.csv" / "nowhere"))
     found = load_set(folder)
-    assert not isinstance(found.packed.columns.t, np.memmap)
+    assert found.packed.columns.t.base is None  # nothing is mapped
     assert same(cached, found)
 
 
@@ -312,6 +312,22 @@ def test_the_fused_walk_gives_the_frames_of_numpy(names, more, seed, kind, edge,
     region = augmentation.on_region(SENSOR, rng)
     expected = to_frames(changed, SENSOR, **dataclasses.asdict(params), region=region)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("size", [(None, "maxpool"), (40, "nearest"), (8, "maxpool")])
+@pytest.mark.parametrize("step", ["drop_area", "drop_events", "drop_time"])
+@pytest.mark.parametrize("seed", range(8))
+def test_frames_of_the_middle_of_a_long_clip(size, step, seed):
+    tables = [{"name": "reverse", "p": 0.5}, {"name": "noise"}, {"name": "reverse", "p": 0.5}]
+    augmentation = transforms.build([{"name": "hflip"}, *tables, {"name": step}])
+    events = make_events(30_000, seed)
+    data = pack_events([events], [0], ["a"], SENSOR, CLASSES)
+    params = FramesParams(4, "count_or_bins", "exact", bool(seed % 2), *size, event_count=500)
+    found = make_frames(data, 0, params, augmentation, np.random.default_rng(seed))
+    changed = augmentation.on_events(events, SENSOR, np.random.default_rng(seed))
+    expected = to_frames(changed, SENSOR, **dataclasses.asdict(params))
+    np.testing.assert_array_equal(found, expected)
+    assert found.any()
 
 
 @pytest.mark.parametrize("kind", ["event_bins", "count_or_bins"])

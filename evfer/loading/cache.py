@@ -20,19 +20,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from evfer.events import SensorSize
+from evfer.events import Columns, SensorSize
 from evfer.files import host_tag
-from evfer.store import Recording
-from evfer.transforms.edits import Columns
 
 __all__ = ["Packed", "digest", "memory", "packed"]
 
 CACHE_VERSION = 1
-_NAMES = ("offsets", "x", "y", "p", "t")
+_NAMES = ("offsets", *Columns._fields)
 
-Allocate = Callable[[str, DTypeLike, int], NDArray[Any]]
+Clips = Iterator[tuple[Columns, SensorSize]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,16 +54,14 @@ def digest(recordings: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def packed(
-    folder: Path, name: str, lengths: Sequence[int], read: Callable[[], Iterator[Recording]]
-) -> Packed:
+def packed(folder: Path, name: str, lengths: Sequence[int], read: Callable[[], Clips]) -> Packed:
     """Open a set's cache; make it first where it is missing or damaged.
 
     Args:
         folder: the set's folder.
         name: the cache's digest.
         lengths: events of each clip.
-        read: gives the clips' recordings in order; only called to make the cache.
+        read: gives the clips in order; only called to make the cache.
 
     Returns:
         The events; in memory where the cache cannot be written.
@@ -78,8 +74,7 @@ def packed(
     part = root / f".{place.name}.{host_tag()}-{os.getpid()}.part"
     try:
         part.mkdir(parents=True)
-        made = _fill(read(), lengths, lambda name, dtype, n: _mapped(part, name, dtype, n))
-        _describe(part, name, made)
+        _write(part, read(), lengths, name)
         _put(part, place, name)
     except OSError:  # no room, or no right to write; the recordings are there all the same
         return memory(read(), lengths)
@@ -92,62 +87,60 @@ def packed(
     return _open(place, name) or memory(read(), lengths)
 
 
-def memory(clips: Iterator[Recording], lengths: Sequence[int]) -> Packed:
+def memory(clips: Clips, lengths: Sequence[int]) -> Packed:
     """Pack clips into memory."""
-    return _fill(clips, lengths, lambda _, dtype, n: np.empty(n, dtype))
-
-
-def _fill(clips: Iterator[Recording], lengths: Sequence[int], allocate: Allocate) -> Packed:
-    offsets = allocate("offsets", np.int64, len(lengths) + 1)
-    offsets[0] = 0
-    np.cumsum(lengths, out=offsets[1:])
-    total = int(offsets[-1])
-    first = next(clips)
-    size = first.sensor_size
-    kinds = [np.uint8 if side <= 256 else np.uint16 for side in (size.width, size.height)]
-    columns = Columns(
-        allocate("x", kinds[0], total),
-        allocate("y", kinds[1], total),
-        allocate("p", np.bool_, total),
-        allocate("t", np.uint32, total),
-    )
-    for i in range(len(lengths)):
-        recording = first if i == 0 else next(clips)
-        span = slice(offsets[i], offsets[i + 1])
-        for name, column in columns._asdict().items():
-            column[span] = recording.events[name]
+    first, size = next(clips)
+    kinds = _kinds(size)
+    offsets = _offsets(lengths)
+    columns = Columns(*(np.empty(int(offsets[-1]), kind) for kind in kinds))
+    for i, clip in enumerate(_after(first, clips)):
+        for column, values in zip(columns, clip, strict=True):
+            column[offsets[i] : offsets[i + 1]] = values
     return Packed(size, offsets, columns)
+
+
+def _kinds(size: SensorSize) -> tuple[np.dtype[Any], ...]:
+    sides = (np.min_scalar_type(side - 1) for side in (size.width, size.height))
+    return (*sides, np.dtype(np.bool_), np.dtype(np.uint32))
+
+
+def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _after(first: Columns, clips: Clips) -> Iterator[Columns]:
+    yield first
+    yield from (columns for columns, _ in clips)
+
+
+def _write(folder: Path, clips: Clips, lengths: Sequence[int], name: str) -> None:
+    """Write a cache's files; as they come, so that memory does not grow with the set."""
+    first, size = next(clips)
+    kinds, offsets = _kinds(size), _offsets(lengths)
+    np.save(folder / "offsets.npy", offsets, allow_pickle=False)
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context((folder / f"{c}.npy").open("wb")) for c in Columns._fields]
+        for file, kind in zip(files, kinds, strict=True):
+            described = np.lib.format.dtype_to_descr(kind)
+            header = {"descr": described, "fortran_order": False, "shape": (int(offsets[-1]),)}
+            np.lib.format.write_array_header_1_0(file, header)
+        for clip in _after(first, clips):
+            for file, kind, values in zip(files, kinds, clip, strict=True):
+                file.write(np.ascontiguousarray(values, kind).data)
+        for file in files:
+            file.flush()
+            os.fsync(file.fileno())
+    meta = {
+        "version": CACHE_VERSION,
+        "digest": name,
+        "sensor": [size.width, size.height],
+        "bytes": {column: (folder / f"{column}.npy").stat().st_size for column in _NAMES},
+    }
+    (folder / "meta.json").write_text(json.dumps(meta, sort_keys=True), encoding="utf-8")
 
 
 def _mode(path: Path) -> Literal["r"] | None:
     return "r" if path.stat().st_size > 128 else None  # a header alone cannot be mapped
-
-
-def _mapped(folder: Path, name: str, dtype: DTypeLike, n: int) -> NDArray[Any]:
-    path = folder / f"{name}.npy"
-    if not n:  # nothing cannot be mapped
-        np.save(path, np.empty(0, dtype), allow_pickle=False)
-        return np.empty(0, dtype)
-    # all of it now, or a full disk would kill the process with SIGBUS while it writes
-    kind = np.dtype(dtype)
-    mapped = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(n,))
-    with path.open("rb+") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return mapped
-
-
-def _describe(part: Path, name: str, made: Packed) -> None:
-    for array in (made.offsets, *made.columns):
-        if isinstance(array, np.memmap):
-            array.flush()
-    meta = {
-        "version": CACHE_VERSION,
-        "digest": name,
-        "sensor": [made.sensor_size.width, made.sensor_size.height],
-        "bytes": {column: (part / f"{column}.npy").stat().st_size for column in _NAMES},
-    }
-    (part / "meta.json").write_text(json.dumps(meta, sort_keys=True), encoding="utf-8")
 
 
 def _put(part: Path, place: Path, name: str) -> None:
@@ -168,7 +161,8 @@ def _open(place: Path, name: str) -> Packed | None:
             path = place / f"{column}.npy"
             if path.stat().st_size != meta["bytes"][column]:
                 return None
-            arrays.append(np.load(path, mmap_mode=_mode(path), allow_pickle=False))
+            mapped = np.load(path, mmap_mode=_mode(path), allow_pickle=False)
+            arrays.append(np.asarray(mapped))  # slicing a memmap itself is slow
         width, height = meta["sensor"]
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from evfer.errors import EventsError
-from evfer.events import SensorSize
+from evfer.events import Columns, SensorSize
 from evfer.frames import FramesParams
 from evfer.frames.clip import cell_tables
 from evfer.frames.collect import NOWHERE
@@ -23,7 +23,7 @@ from evfer.frames.cut import step_edges
 from evfer.loading.sets import EventSet
 from evfer.region import Region
 from evfer.transforms import Augmentation, RandomMirror
-from evfer.transforms.edits import Columns, DropBox, DropMask, DropSpan, Pass, Points
+from evfer.transforms.edits import DropBox, DropMask, DropSpan, Pass, Points
 
 __all__ = ["DeviceSet", "make_frames_on"]
 

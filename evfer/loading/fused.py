@@ -9,6 +9,7 @@ NumPy, one change after another; both give the same frames.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numba
@@ -16,18 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evfer.errors import EventsError
-from evfer.events import SensorSize
+from evfer.events import Columns, SensorSize
 from evfer.frames import FramesParams
+from evfer.frames.cells import resized
 from evfer.frames.clip import cell_tables
 from evfer.frames.collect import NOWHERE
 from evfer.frames.cut import step_edges
 from evfer.region import Region
-from evfer.transforms.edits import Columns, Drop, DropBox, DropMask, DropSpan, Pass, Points
+from evfer.transforms.edits import Drop, DropBox, DropMask, DropSpan, Pass, Points
 
 __all__ = ["fill"]
 
 _NOBODY = np.zeros(0, np.uint8)
 _NONE, _MASK, _SPAN, _BOX = range(4)
+_BLOCK = 2048  # events that are counted at once; few enough to walk over some in vain
 
 
 def fill(
@@ -49,15 +52,20 @@ def fill(
         region: the part of the sensor that fills the frame.
 
     Returns:
-        Whether it was done: real-valued kinds, and counts that are resized afterwards, need
-        the events as they are at the end.
+        Whether it was done: real-valued kinds need the events as they are at the end.
 
     Raises:
         EventsError: if an event that is used lies off the sensor.
     """
-    tables = None if params.real else cell_tables(sensor_size, region, params)
-    if tables is None:
+    if params.real:
         return False
+    tables = cell_tables(sensor_size, region, params)
+    if tables is None:  # values that have to stand first, or pixels that reach many cells
+        own = replace(params, size=None)
+        grid = np.zeros(own.shape(region), frames.dtype)
+        fill(grid, columns, todo, sensor_size, own, region)
+        frames[:] = resized(grid, frames.shape[2], frames.shape[3], params.resize)
+        return True
     new = todo.insert or Columns(*(column[:0] for column in columns))
     n = len(columns.t) + len(new.t)
     if not n:
@@ -184,17 +192,22 @@ def _left(clip: Any, n: int, drop: Any) -> tuple[int, int, int]:
 
 
 @numba.njit(nogil=True, cache=True)
+def _sides(own: bool, clip: Any, limits: NDArray[np.float64]) -> Any:
+    """Give a box as it lies on the columns before they are flipped: left, top, right, bottom."""
+    before, after, width = clip[8], clip[10], clip[12]
+    left, right = np.int64(limits[0]), np.int64(limits[2])
+    if after[0] ^ (before[0] if own else 0):
+        left, right = width - right, width - left
+    return left, np.int64(limits[1]), right, np.int64(limits[3])
+
+
+@numba.njit(nogil=True, cache=True)
 def _outside(clip: Any, limits: NDArray[np.float64]) -> tuple[int, int, int]:
     """Do the same for a box; where events lie does not depend on their order."""
-    x, y, _, t, new_x, new_y, _, new_t, before, _, after, _, width = clip
+    x, y, _, t, new_x, new_y, _, new_t, before, _, after, _, _ = clip
     count, early, late = 0, 0, 0
-    left, top, right, bottom = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     for own in (True, False):
-        flip = after[0] ^ (before[0] if own else 0)
-        left, right = np.int64(limits[0]), np.int64(limits[2])
-        top, bottom = np.int64(limits[1]), np.int64(limits[3])
-        if flip:
-            left, right = width - right, width - left
+        left, top, right, bottom = _sides(own, clip, limits)
         size = len(t) if own else len(new_t)
         found, first, last = 0, size, -1
         for i in range(size):
@@ -220,21 +233,55 @@ def _outside(clip: Any, limits: NDArray[np.float64]) -> tuple[int, int, int]:
 
 
 @numba.njit(nogil=True, cache=True)
-def _place_of(rank: int, clip: Any, n: int, drop: Any) -> int:
-    """Give the place of the event that has a rank among those left; -1 where only walking tells."""
+def _count_in(x: NDArray[Any], y: NDArray[Any], sides: Any) -> int:
+    left, top, right, bottom = sides
+    found = 0
+    for i in range(len(x)):
+        column, row = np.int64(x[i]), np.int64(y[i])
+        found += (column >= left) & (column < right) & (row >= top) & (row < bottom)
+    return found
+
+
+@numba.njit(nogil=True, cache=True)
+def _gone(start: int, stop: int, clip: Any, n: int, drop: Any) -> int:
+    """Give how many of the events at some places a mask or a box drops."""
     kind, mask, limits = drop
+    if kind == _MASK:
+        found = 0
+        for place in range(start, stop):
+            found += mask[place]
+        return found
+    x, y, _, t, new_x, new_y, _, new_t, before, _, after, _, _ = clip
+    low, high = (n - stop, n - start) if after[1] < 0 else (start, stop)
+    own_low, own_high = _split(low, t, new_t, before), _split(high, t, new_t, before)
+    new = slice(low - own_low, high - own_high)
+    if before[1] < 0:
+        own_low, own_high = len(t) - own_high, len(t) - own_low
+    own = slice(own_low, own_high)
+    return _count_in(x[own], y[own], _sides(True, clip, limits)) + _count_in(
+        new_x[new], new_y[new], _sides(False, clip, limits)
+    )
+
+
+@numba.njit(nogil=True, cache=True)
+def _start(rank: int, clip: Any, n: int, drop: Any) -> tuple[int, int]:
+    """Give a place at or shortly before the event of a rank, and how many are left before it."""
+    kind, _, limits = drop
     if kind == _NONE:
-        return rank
+        return rank, rank
     if kind == _SPAN:
         begin = _first_after(limits[0], True, clip, n)
-        return rank if rank < begin else rank + _first_after(limits[1], False, clip, n) - begin
-    if kind == _MASK:
-        seen = -1
-        for place in range(n):
-            seen += 1 - mask[place]
-            if seen == rank:
-                return place
-    return -1
+        if rank >= begin:
+            return rank + _first_after(limits[1], False, clip, n) - begin, rank
+        return rank, rank
+    place, left = 0, 0
+    while place < n:
+        stop = min(place + _BLOCK, n)
+        more = stop - place - _gone(place, stop, clip, n, drop)
+        if left + more > rank:
+            break
+        place, left = stop, left + more
+    return place, left
 
 
 @numba.njit(nogil=True, cache=True)
@@ -277,11 +324,8 @@ def _walk(
     last_x = np.int64(width - 1)
     begin, rank = 0, -1
     if by_rank and edges[0] > 0:
-        begin = _place_of(edges[0], clip, n, drop)
-        if begin < 0:
-            begin = 0
-        else:
-            rank = edges[0] - 1
+        begin, left = _start(edges[0], clip, n, drop)
+        rank = left - 1
     # the next own and the next inserted event, and their times before the changes of all
     q = n - begin if turned else begin
     own = _split(q, t, new_t, before)

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from evfer import store
 from evfer.errors import DataError, RecordingError
-from evfer.events import Events, SensorSize
+from evfer.events import Columns, Events, SensorSize
 from evfer.index import IndexEntry, class_names, fingerprint_text, read_index
 from evfer.loading import cache
 from evfer.loading.cache import Packed
-from evfer.transforms.edits import Columns
 
 __all__ = ["EventSet", "load_set", "pack_events"]
 
@@ -86,29 +85,28 @@ def load_set(folder: Path) -> EventSet:
         tuple(entry.clip_id for entry in entries),
         tuple(entry.subject for entry in entries),
         np.array([codes.index(entry.label) for entry in entries], np.int64),
-        cache.packed(folder, name, lengths, lambda: _recordings(folder, entries)),
+        cache.packed(folder, name, lengths, lambda: _clips(folder, entries)),
     )
 
 
-def _recordings(folder: Path, entries: Sequence[IndexEntry]) -> Iterator[store.Recording]:
+def _clips(folder: Path, entries: Sequence[IndexEntry]) -> Iterator[tuple[Columns, SensorSize]]:
     size: SensorSize | None = None
     for entry in entries:
         path = folder / entry.path
-        recording = store.read(path)
-        if len(recording.events) != entry.n_events:
+        columns, found = store.read_columns(path)
+        if len(columns.t) != entry.n_events:
             raise RecordingError(
-                f"{path}: {len(recording.events)} events",
+                f"{path}: {len(columns.t)} events",
                 expected=f"{entry.n_events}, as index.csv says",
                 hint="Convert again to write both anew",
             )
-        size = size or recording.sensor_size
-        if recording.sensor_size != size:
+        size = size or found
+        if found != size:
             raise RecordingError(
-                f"{path}: a sensor of {recording.sensor_size.width} x "
-                f"{recording.sensor_size.height} pixels",
+                f"{path}: a sensor of {found.width} x {found.height} pixels",
                 expected=f"{size.width} x {size.height} as in the first recording; one size a set",
             )
-        yield recording
+        yield columns, found
 
 
 def pack_events(
@@ -134,7 +132,7 @@ def pack_events(
     """
     clip_ids = tuple(f"{subject}/{i:03d}" for i, subject in enumerate(subjects))
     digests = [hashlib.sha256(events.tobytes()).hexdigest() for events in clips]
-    recordings = (store.Recording(events, sensor_size, {}) for events in clips)
+    columns = ((Columns.of(events), sensor_size) for events in clips)
     return EventSet(
         name,
         fingerprint_text(zip(clip_ids, digests, strict=True))[1],
@@ -142,5 +140,5 @@ def pack_events(
         clip_ids,
         tuple(subjects),
         np.array(labels, np.int64),
-        cache.memory(recordings, [len(events) for events in clips]),
+        cache.memory(columns, [len(events) for events in clips]),
     )

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evfer.errors import ConfigError
-from evfer.events import Events, SensorSize
+from evfer.events import Columns, Events, SensorSize
 from evfer.region import Region
-from evfer.transforms.edits import Columns, Edit, Facts, Insert, Pass
+from evfer.transforms.edits import Edit, Facts, Insert, Pass
 
 __all__ = [
     "Augmentation",

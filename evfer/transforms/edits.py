@@ -8,15 +8,13 @@ GPU with tensors. All take the same draws and so give the same events.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer.events import EVENT_DTYPE, Events, SensorSize
+from evfer.events import Columns, SensorSize
 
 __all__ = [
-    "Columns",
     "DropBox",
     "DropMask",
     "DropSpan",
@@ -29,31 +27,6 @@ __all__ = [
     "Reverse",
     "SwapPolarity",
 ]
-
-
-class Columns(NamedTuple):
-    """Events as columns of one length n, sorted by time."""
-
-    x: NDArray[Any]
-    y: NDArray[Any]
-    p: NDArray[np.bool_]
-    t: NDArray[Any]
-
-    @staticmethod
-    def of(events: Events) -> Columns:
-        """View structured events as columns."""
-        return Columns(*(events[name] for name in ("x", "y", "p", "t")))
-
-    def events(self) -> Events:
-        """Copy into a structured array of `EVENT_DTYPE`."""
-        found: Events = np.empty(len(self.t), EVENT_DTYPE)
-        for name, column in self._asdict().items():
-            found[name] = column
-        return found
-
-    def take(self, which: Any) -> Columns:
-        """Give the events at some positions."""
-        return Columns(*(column[which] for column in self))
 
 
 @dataclass(frozen=True)

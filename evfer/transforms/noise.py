@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evfer.events import Columns
 from evfer.transforms.base import DrawnTransform, check_amount, check_share
-from evfer.transforms.edits import Columns, Facts, Insert
+from evfer.transforms.edits import Facts, Insert
 
 __all__ = ["UniformNoise"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer.transforms.edits import Columns
+from evfer.events import Columns
 
 __all__ = ["pack", "pack_bits", "pack_events", "pack_sorted"]
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from evfer import config
+from evfer.events import Columns
 from evfer.frames.params import Kind, Resize
 from evfer.pictures import accumulate, event_picture
 from evfer.pictures.drawing import shorten
-from evfer.transforms.edits import Columns
 from evfer.view.clip import Clip, ViewParams
 from evfer.view.packing import pack_events
 from evfer.view.page import write_page

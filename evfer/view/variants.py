@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from evfer.errors import ConfigError
-from evfer.events import Events, SensorSize
+from evfer.events import Columns, Events, SensorSize
 from evfer.frames import FramesParams
 from evfer.region import Region
 from evfer.transforms import AUGMENTATIONS, build, sample_rng
 from evfer.transforms.base import Augmentation, DrawnTransform
 from evfer.transforms.edits import (
-    Columns,
     DropMask,
     DropSpan,
     Edit,

@@ -176,9 +176,10 @@ def epochs(n_clips: int, passes: int) -> None:
             for _ in loader.epoch(0):
                 pass
 
-        def first():
-            for part in (folder / ".cache").glob("*/*"):
-                part.unlink()
+        places = iter(Path(name, f"cache{i}") for i in range(1000))
+
+        def first():  # each time in a new place: there is nothing to delete before a first epoch
+            os.environ["EVFER_CACHE"] = str(next(places))
             ours_epoch(load_set(folder))
 
         data = load_set(folder)

@@ -1,0 +1,97 @@
+"""Columns unpacked chunk by chunk are those that HDF5 gives."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evfer.chunks import unpack
+
+OWN = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
+LAYOUTS = {
+    "own": {"chunks": (7, 1), **OWN},
+    "one chunk": {"chunks": (50, 1), **OWN},
+    "rows": {"chunks": (7, 4), **OWN},
+    "not shuffled": {"chunks": (7, 1), "compression": "gzip"},
+    "with sums": {"chunks": (7, 1), "fletcher32": True, **OWN},
+    "lzf": {"chunks": (7, 1), "compression": "lzf"},
+    "unpacked": {"chunks": (7, 1)},
+    "in one piece": {},
+}
+
+
+@pytest.fixture
+def table(tmp_path):
+    files = []
+
+    def make(values, kind="<u4", **layout):
+        files.append(h5py.File(tmp_path / f"{len(files)}.h5", "w"))
+        return files[-1].create_dataset("events", data=np.asarray(values, kind), **layout)
+
+    yield make
+    for file in files:
+        file.close()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("limit", [2, 200, 256, 257, 30_000, 2**32])
+@pytest.mark.parametrize("n", [1, 7, 8, 50])
+def test_every_layout_gives_its_values(table, layout, limit, n):
+    given_values = np.random.default_rng(n).integers(0, limit, (n, 4))
+    chunks = LAYOUTS[layout].get("chunks", (1, 1))
+    stored = table(
+        given_values,
+        **LAYOUTS[layout] | ({"maxshape": (None, 4)} if layout != "in one piece" else {}),
+    )
+    assert stored.chunks in (chunks, None)
+    for column in range(4):
+        found = unpack(stored, column, limit)
+        np.testing.assert_array_equal(found, given_values[:, column])
+        assert found.dtype == np.min_scalar_type(limit - 1)
+
+
+@pytest.mark.parametrize("kind", ["<i8", ">u4", "<u2", "<i4"])
+def test_other_numbers_are_narrowed_too(table, kind):
+    stored = table([[1, 2, 3, 0], [4, 5, 6, 1]], kind, chunks=(1, 1), **OWN)
+    found = unpack(stored, 1, 200)
+    assert found.dtype == np.uint8
+    assert found.tolist() == [2, 5]
+
+
+@pytest.mark.parametrize("value", [256, 65_536, 2**31])
+def test_a_value_that_is_too_wide_stays_whole(table, value):
+    stored = table([[0, 1, 0, 0], [0, value, 0, 0]], chunks=(1, 1), **OWN)
+    assert unpack(stored, 1, 200).tolist() == [1, value]
+
+
+def test_a_negative_value_stays_negative(table):
+    assert unpack(table([[0, -1, 0, 0]], "<i4"), 1, 200).tolist() == [-1]
+
+
+def test_a_chunk_that_was_stored_without_packing(tmp_path):
+    values = np.array([5, 6, 7, 8], "<u4")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        stored = file.create_dataset("events", (4, 4), "<u4", chunks=(4, 1), **OWN)
+        stored.id.write_direct_chunk((0, 1), values.tobytes(), filter_mask=3)
+    with h5py.File(tmp_path / "a.h5", "r") as file:  # HDF5 tells the mask of what is on disk
+        assert unpack(file["events"], 1, 200).tolist() == [5, 6, 7, 8]
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_what_is_no_chunk_is_refused(tmp_path_factory, junk):
+    path = tmp_path_factory.mktemp("junk") / "a.h5"
+    with h5py.File(path, "w") as file:
+        stored = file.create_dataset("events", data=np.ones((4, 4), "<u4"), chunks=(4, 1), **OWN)
+        stored.id.write_direct_chunk((0, 1), junk)
+        with pytest.raises((OSError, ValueError)):
+            unpack(stored, 1, 200)
+
+
+def test_a_chunk_that_is_missing_is_refused(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        stored = file.create_dataset("events", (4, 4), "<u4", chunks=(4, 1), **OWN)
+        with pytest.raises((OSError, ValueError, RuntimeError)):
+            unpack(stored, 1, 200)
