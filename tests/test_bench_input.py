@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from learning import SENSOR, SmallNet, make_clip
+from stopping import stop
 
 from evfer import config, folds, index, store
 from evfer.bench import load_config, load_weights, row_key
@@ -95,6 +98,54 @@ def test_it_runs_and_says_what_it_does(capsys, data):
         assert (row["untrained"], row["untested"]) == ([], [])
         assert 0 <= row["loader_share"] <= 1
         assert row["epochs_run"] == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(
+    "more",
+    [[], pytest.param(["--workers", "2", "--no-resume"], marks=pytest.mark.slow)],
+    ids=["here", "two"],
+)
+def test_ctrl_c_keeps_and_shows_what_is_done(capsys, data, more):
+    arguments = ["bench", "--model", "learning:small_net", "--data", data, "--out", data / "out"]
+    arguments += ["--run", "run", *SMALL, "--set", "split.repeats=40", "--no-energy", *more]
+    code, out, err = stop(arguments, data / "out" / "run" / "rows.jsonl", 3)
+    found = rows(data)
+    assert code == 130
+    assert 3 <= len(found) < 80
+    # the last may be whole on disk and yet too late for the table
+    counts = [int(number) for number in re.findall(r"(\d+) of 80 folds have a result", out)]
+    assert counts in ([len(found)], [len(found) - 1])
+    assert f"over {counts[0]} folds of" in out
+    assert "What is finished is kept" in err
+    assert ("starts anew" in err) == ("--no-resume" in more)
+    code, out, _ = bench(capsys, data, "--no-energy", "--set", "split.repeats=2")
+    assert code == 0
+    assert rows(data)[: len(found)] == found
+    # the first two folds were there
+    assert len(rows(data)) == max(len(found), 4)
+
+
+def test_a_fault_shows_what_is_done(capsys, data, monkeypatch):
+    model = "test_bench_input:fragile"
+    assert bench(capsys, data, "--only-folds", "0", model=model)[0] == 0
+    before = rows(data)
+    monkeypatch.setattr("test_bench_input.BROKEN", True)
+    code, out, err = bench(capsys, data, model=model)
+    assert code == 2
+    assert "1 of 2 folds have a result; 1 is left" in " ".join(out.split())
+    assert "the loss is nan in fold 1, epoch 1" in err
+    assert rows(data) == before
+
+
+BROKEN = False
+
+
+def fragile(n_classes, n_steps):
+    """A network that may answer with no numbers."""
+    net = SmallNet(n_classes, n_steps)
+    net.register_forward_hook(lambda module, args, out: out * float("nan") if BROKEN else out)
+    return net
 
 
 def test_the_test_never_chooses_unsaid(capsys, data):

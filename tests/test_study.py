@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stopping import stop
 from test_bench import lines, timeless, write_set
 
 from evfer import metrics, study, transforms
@@ -378,6 +379,27 @@ def test_the_command_runs_sums_up_and_goes_on(place, tmp_path, capsys):
     assert lines(tmp_path / "tiny-study") == rows
     assert main([*arguments, "--time", "soon"]) == 2
     assert main(["study", "spiking-fer", "--data", str(place / "data")]) == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_sums_up_what_is_done(place, tmp_path, capsys):
+    arguments = ["study", str(place / "study.toml"), "--data", str(place / "data")]
+    arguments += ["--out", str(tmp_path), "--set", f"study.seeds={list(range(20))}"]
+    folder = tmp_path / "tiny-study"
+    code, out, err = stop(arguments, folder / "rows.jsonl", 9)
+    assert code == 130
+    found = len(lines(folder))
+    assert 9 <= found < 240
+    summary = json.loads((folder / "study.json").read_text())
+    assert summary["total"] == 240
+    # the last may be whole on disk and yet too late for the tables
+    assert summary["done"] in (found, found - 1)
+    assert sum(cell["n"] for cell in summary["outcomes"][0]["cells"]) == summary["done"]
+    assert f"{summary['done']} of 240 folds have a result" in out
+    assert "ordinary least squares" in out
+    assert "What is finished is kept; the same command goes on from there" in err
+    assert main([*arguments, "--dry-run"]) == 0
+    assert f"{found} of 240 folds have a result" in capsys.readouterr().out
 
 
 @pytest.mark.slow

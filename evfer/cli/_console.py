@@ -187,6 +187,10 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the bar away, so that results can be printed."""
         self._bar.stop()
 
     def start(self, title: str, total: int, unit: str = "clip", done: int = 0) -> None:

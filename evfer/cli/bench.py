@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import rich_click as click
 
 from evfer.cli import _console as console
+from evfer.errors import EvferError
 
 if TYPE_CHECKING:
     from evfer.bench import BenchEvent
@@ -108,22 +109,41 @@ def command(
         return
     folder = Path(out) / (run_name or model.replace(":", "-"))
     with console.Progress() as progress:
-        rows = measure(
-            found,
-            model,
-            folder,
-            only_folds=chosen,
-            seed=seed,
-            device=device,
-            resume=resume,
-            workers=workers,
-            scheduler=scheduler,
-            energy=energy,
-            command=shlex.join(["evfer", *sys.argv[1:]]),
-            progress=BenchProgress(progress),
-        )
+        news = BenchProgress(progress)
+        try:
+            rows = measure(
+                found,
+                model,
+                folder,
+                only_folds=chosen,
+                seed=seed,
+                device=device,
+                resume=resume,
+                workers=workers,
+                scheduler=scheduler,
+                energy=energy,
+                command=shlex.join(["evfer", *sys.argv[1:]]),
+                progress=news,
+            )
+        except (KeyboardInterrupt, EvferError):
+            progress.stop()
+            _print_unfinished(news, folder, resume)
+            raise
     print_rows(rows)
     console.echo(f"rows: {folder / 'rows.jsonl'}")
+
+
+def _print_unfinished(news: BenchProgress, folder: Path, resume: bool) -> None:
+    """Print what a bench has that was stopped, by the user or by a fault."""
+    if not news.rows:
+        return
+    print_rows(sorted(news.rows, key=lambda row: (row["set"], row["seed"], row["fold"])))
+    left = news.total - len(news.rows)
+    verb = "is" if left == 1 else "are"
+    console.echo(f"{len(news.rows)} of {news.total} folds have a result; {left} {verb} left.")
+    console.echo(f"rows: {folder / 'rows.jsonl'}")
+    if not resume:
+        console.warn("To go on from there leave --no-resume away, which starts anew.")
 
 
 def _announce(item: Measurement) -> None:
@@ -162,16 +182,23 @@ def _numbers(text: str | None) -> list[int] | None:
 
 
 class BenchProgress:
-    """Show what a bench tells: one bar for all its folds, whatever runs side by side."""
+    """Show what a bench tells: one bar for all its folds, whatever runs side by side.
+
+    `rows` are those that there are so far, of `total` folds.
+    """
 
     def __init__(self, progress: console.Progress) -> None:
         self._progress = progress
         self._shown = ""
         self._steps: dict[tuple[str, int, int], int] = {}
+        self.rows: list[dict[str, Any]] = []
+        self.total = 0
 
     def __call__(self, event: BenchEvent) -> None:
         """Take one piece of news."""
+        self.total = event.total
         if event.row is not None:
+            self.rows.append(event.row)
             self._steps.pop((event.dataset, event.seed, event.fold), None)
             word = "kept" if event.kind == "kept" else "done"
             seed = f", seed {event.seed}" if event.seed else ""

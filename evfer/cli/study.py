@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import rich_click as click
 
 from evfer.cli import _console as console
+from evfer.errors import EvferError
 
 if TYPE_CHECKING:
     from evfer.bench import BenchEvent
@@ -105,15 +106,31 @@ def command(
         console.warn("Nothing to sum up yet.")
         return
     with console.Progress() as progress:
-        state = studies.run_study(
-            grid,
-            budget_s=budget_s,
-            workers=workers,
-            scheduler=scheduler,
-            resume=resume,
-            command=shlex.join(["evfer", *sys.argv[1:]]),
-            progress=_StudyProgress(progress, len(grid.jobs)),
-        )
+        news = _StudyProgress(progress, len(grid.jobs))
+        try:
+            state = studies.run_study(
+                grid,
+                budget_s=budget_s,
+                workers=workers,
+                scheduler=scheduler,
+                resume=resume,
+                command=shlex.join(["evfer", *sys.argv[1:]]),
+                progress=news,
+            )
+        except (KeyboardInterrupt, EvferError):
+            progress.stop()
+            if news.heard:
+                _sum_up(grid, studies.examine(grid), folder)
+                if not resume:
+                    console.warn("To go on from there leave --no-resume away, which starts anew.")
+            raise
+    _sum_up(grid, state, folder)
+
+
+def _sum_up(grid: Grid, state: State, folder: Path) -> None:
+    """Write and print the tables of the folds that have a result."""
+    from evfer import study as studies
+
     summary = studies.summarise(grid)
     written = studies.write_summary(summary, folder)
     _print_summary(summary)
@@ -156,7 +173,10 @@ def _print_state(state: State) -> None:
         return
     time = "" if state.seconds_left is None else f", about {_spell(state.seconds_left)}"
     why = "Out of time: " if state.out_of_time else ""
-    console.echo(f"{why}{state.done} of {state.total} folds have a result; {left} are left{time}.")
+    verb = "is" if left == 1 else "are"
+    console.echo(
+        f"{why}{state.done} of {state.total} folds have a result; {left} {verb} left{time}."
+    )
     if state.out_of_time:
         console.echo("The same command goes on from there.")
 
@@ -166,15 +186,17 @@ def _spell(seconds: float) -> str:
 
 
 class _StudyProgress:
-    """Show what a study tells: one bar for the whole grid."""
+    """Show what a study tells: one bar for the whole grid; `heard` once there is a row."""
 
     def __init__(self, progress: console.Progress, total: int) -> None:
         self._progress, self._total = progress, total
         self._started = False
         self._kept = 0
+        self.heard = False
 
     def __call__(self, event: BenchEvent) -> None:
         """Take one piece of news."""
+        self.heard = self.heard or event.row is not None
         if event.kind == "kept":
             self._kept = event.done
             return
