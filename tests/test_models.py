@@ -456,6 +456,42 @@ class TestSpikingFER:
             assert (grad - expected_grads[name]).abs().max() <= 1e-8 * size, name
         assert torch.allclose(module.eval()(frames), oracle.eval()(frames.double()))
 
+    @pytest.mark.parametrize("delay", [1, 2])
+    def test_a_delay_equals_spikingjelly_layers_that_hear_late(self, delay):
+        def late(module, args):
+            return torch.cat([torch.zeros_like(args[0][:delay]), args[0][:-delay]])
+
+        oracle = awake(SpikingJellySEW()).double()
+        for part in (oracle.average, *(p for b in oracle.blocks for p in b.children())):
+            part.register_forward_pre_hook(late)
+        module = create("spiking-fer", 6, 9, dropout=0.0, delay=delay).double()
+        module.load_state_dict(oracle.state_dict())
+        frames = spike_frames(2, 9)
+        logits, grads = gradients(module, frames)
+        expected, expected_grads = gradients(oracle, frames.double())
+        assert torch.allclose(logits, expected)
+        for name, grad in grads.items():
+            size = expected_grads[name].abs().max()
+            assert size > 0, name
+            assert (grad - expected_grads[name]).abs().max() <= 1e-8 * size, name
+        # frames whose spikes would come too late say nothing
+        module.eval()
+        last = 9 - 1 - 4 * delay
+        given = module(frames)
+        for t, matters in ((last, True), (last + 1, False)):
+            other = frames.clone()
+            other[:, t] = 1 - other[:, t]
+            assert torch.equal(module(other), given) != matters
+        assert torch.equal(module.forward_steps(frames)[-1], given)
+
+    def test_a_delay_that_no_spike_survives_is_refused(self):
+        with pytest.raises(ConfigError, match=r"model.delay = 1 in 4 steps; expected more than 4"):
+            create("spiking-fer", 6, 4, delay=1)
+        with pytest.raises(ConfigError, match=r"model.delay -1"):
+            create("spiking-fer", 6, 4, delay=-1)
+        with pytest.raises(ConfigError, match=r"model.delay"):
+            create("spiking-fer", 6, 9, delay=0.5)
+
     def test_both_backends_give_the_same_network(self):
         modules = [
             awake(create("spiking-fer", 6, 3, seed=0, dropout=0.0, backend=backend))

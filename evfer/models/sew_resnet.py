@@ -30,6 +30,7 @@ from evfer.models.surrogate import build_surrogate
 __all__ = ["Accumulator", "SpikingFER", "SpikingFERParams", "spiking_fer"]
 
 _WIDTHS = (64, 128, 256, 512)
+_FEWEST_DELAYS = 4  # on the shortest way from the stem to the classes: three shortcuts, the head
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class SpikingFERParams:
         v_threshold: potential at which a neuron fires.
         reset: "hard" sets the potential to 0 after a spike, "soft" subtracts the threshold.
         detach_reset: keep the gradient from flowing through the reset.
+        delay: steps that a spike takes to the layers that it drives, the head included; those of
+            shortcuts that only add up, and the frames themselves, take none. The paper's equation
+            1 has one, its code none.
         surrogate_function: "atan", "sigmoid" or "rect".
         surrogate_alpha: its steepness; None for its own default (2, 4 and 1).
         head: "code" has a 512 x 512 layer with bias and dropout, "paper" the layer without
@@ -62,6 +66,7 @@ class SpikingFERParams:
     v_threshold: float = 1.0
     reset: Literal["hard", "soft"] = "hard"
     detach_reset: bool = True
+    delay: int = 0
     surrogate_function: Literal["atan", "sigmoid", "rect"] = "atan"
     surrogate_alpha: float | None = None
     head: Literal["code", "paper", "linear"] = "code"
@@ -77,6 +82,8 @@ class SpikingFERParams:
             raise ConfigError(f"model.dropout {self.dropout}", expected="0 to below 1")
         if self.in_channels < 1:
             raise ConfigError(f"model.in_channels {self.in_channels}", expected="at least 1")
+        if self.delay < 0:
+            raise ConfigError(f"model.delay {self.delay}", expected="0 or more steps")
         self.build_neuron()
 
     def build_neuron(self) -> Neuron:
@@ -108,6 +115,9 @@ class SpikingFER(nn.Module):
         n_classes: number of classes.
         n_steps: steps it is meant for; it takes sequences of any length.
         params: the options.
+
+    Raises:
+        ConfigError: if no spike would arrive within the steps, for its delay.
     """
 
     def __init__(
@@ -116,6 +126,13 @@ class SpikingFER(nn.Module):
         super().__init__()
         self.n_classes, self.n_steps = n_classes, n_steps
         self.params = params = params or SpikingFERParams()
+        if params.delay and n_steps <= _FEWEST_DELAYS * params.delay:
+            raise ConfigError(
+                f"model.delay = {params.delay} in {n_steps} steps",
+                expected=f"more than {_FEWEST_DELAYS * params.delay} steps, since spikes pass "
+                f"{_FEWEST_DELAYS} layers at least before the classes",
+                hint="Raise frames.n_steps, or set model.delay=0",
+            )
         self.stem = _SpikingConvolution(params.in_channels, 64, 7, 2, params)
         self.pool = MaxPool()
         blocks: list[_Block] = []
@@ -169,7 +186,18 @@ class SpikingFER(nn.Module):
         x = self.pool(self.stem(x, n_steps))
         for block in self.blocks:
             x = block(x, n_steps)
+        x = _delayed(x, n_steps, self.params.delay)
         return x.mean((2, 3), dtype=self.head.classes.weight.dtype).unflatten(0, (n_steps, -1))
+
+
+def _delayed(spikes: Tensor, n_steps: int, delay: int) -> Tensor:
+    """Let spikes (n_steps * n, c, h, w) come some steps later; those too late are lost."""
+    if not delay:
+        return spikes
+    late = torch.zeros_like(spikes)
+    first = min(delay, n_steps) * (len(spikes) // n_steps)
+    late[first:] = spikes[: len(spikes) - first]
+    return late
 
 
 class _SpikingConvolution(nn.Module):
@@ -192,14 +220,15 @@ class _Block(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, stride: int, params: SpikingFERParams) -> None:
         super().__init__()
-        self.cnf = params.cnf
+        self.cnf, self.delay = params.cnf, params.delay
         self.first = _SpikingConvolution(n_in, n_out, 3, stride, params)
         self.second = _SpikingConvolution(n_out, n_out, 3, 1, params)
         self.shortcut = None if stride == 1 else _SpikingConvolution(n_in, n_out, 1, stride, params)
 
     def forward(self, x: Tensor, n_steps: int) -> Tensor:
-        identity: Tensor = x if self.shortcut is None else self.shortcut(x, n_steps)
-        y = self.first(x, n_steps)
+        driven = _delayed(x, n_steps, self.delay)
+        identity: Tensor = x if self.shortcut is None else self.shortcut(driven, n_steps)
+        y = _delayed(self.first(driven, n_steps), n_steps, self.delay)
         spikes: Tensor
         if self.cnf == "ADD" and fuses(self.second.norm, self.second.node):
             spikes = self.second(y, n_steps, identity)
