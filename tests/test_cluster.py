@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -28,8 +29,10 @@ def cluster(tmp_path_factory):
     # a scheduler and two workers, each a process of its own as a user would start them
     folder = tmp_path_factory.mktemp("cluster")
     code = (
-        "import sys; from distributed import LocalCluster\n"
+        "import sys, dask; from distributed import LocalCluster\n"
         "if __name__ == '__main__':\n"
+        # else it gives up a worker that happens to be between two lives 15 s after a death
+        "    dask.config.set({'distributed.deploy.lost-worker-timeout': '1 hour'})\n"
         "    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None,\n"
         "                      scheduler_kwargs={'allowed_failures': 1}) as cluster:\n"
         "        print(cluster.scheduler_address, flush=True); sys.stdin.read()\n"
@@ -67,6 +70,11 @@ def whoami(value):
     return os.getpid()
 
 
+def rest(value):
+    time.sleep(3)
+    return value
+
+
 def test_results_and_errors(cluster):
     found = dict(workers.run(double, range(6), None, cluster))
     assert {k: v for k, v in found.items() if k != 3} == {0: 0, 1: 2, 2: 4, 4: 8, 5: 10}
@@ -102,6 +110,42 @@ def test_a_task_that_kills_its_worker_harms_no_other(cluster):
     found = dict(workers.run(die, range(5), None, cluster))
     assert isinstance(found.pop(2), DataError)
     assert found == {0: 0, 1: 1, 3: 3, 4: 4}
+
+
+def forget(dask_scheduler):
+    dask_scheduler.report({"op": "cancelled-keys", "keys": list(dask_scheduler.tasks)})
+
+
+@pytest.mark.parametrize("how", ["word", "restart"])
+def test_what_the_scheduler_forgets_is_done_again(cluster, how):
+    with distributed.Client(cluster, set_as_default=False) as other:
+        results = workers.run(whoami, range(12), None, cluster)
+        seen = [next(results)[0]]
+        if how == "word":
+            other.run_on_scheduler(forget)
+        else:
+            other.restart()
+        seen += [value for value, pid in results if isinstance(pid, int)]
+    assert sorted(seen) == list(range(12))
+
+
+def test_a_scheduler_that_forgets_again_and_again(cluster):
+    with distributed.Client(cluster, set_as_default=False) as other:
+        results = workers.run(rest, [0], None, cluster)
+        end = threading.Event()
+
+        def go_on():
+            while not end.wait(0.2):
+                other.run_on_scheduler(forget)
+
+        thread = threading.Thread(target=go_on)
+        thread.start()
+        try:
+            with pytest.raises(ClusterError, match="forgotten a task 3 times .*cancelled"):
+                next(results)
+        finally:
+            end.set()
+            thread.join()
 
 
 def test_a_worker_is_killed_in_the_middle(cluster, tmp_path, monkeypatch):

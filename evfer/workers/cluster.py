@@ -1,7 +1,8 @@
 """Tasks on a running Dask cluster, through the standard library's kind of executor.
 
 Dask itself runs a task again when its worker dies, up to three times; only then does it count
-as a death here. A worker that has several threads gets one task at a time all the same, since
+as a death here. What the scheduler forgets, as when somebody restarts the cluster, is asked for
+again. A worker that has several threads gets one task at a time all the same, since
 dlib and OpenCV keep state that tasks would share: start workers with one thread each.
 """
 
@@ -29,6 +30,7 @@ _CONNECT_S = 8.0
 _NO_WORKER_S = 60.0  # without any worker; a cluster that grows on demand needs some time
 _ASK_EVERY_S = 2.0
 _BACKLOG = 2  # tasks a worker: one under way and one at hand
+_ASK_AGAIN = 3  # times for a task that the scheduler forgets
 _EXAMPLE = "the address of a running Dask scheduler, such as tcp://HOST:8786"
 _HINT = "Start one with: dask scheduler, and on each machine: dask worker ADDRESS --nthreads 1"
 _ONE_AT_A_TIME = threading.Lock()
@@ -61,7 +63,7 @@ class Cluster:
             self._client = Client(address, timeout=_CONNECT_S, set_as_default=False, name="evfer")
         except (OSError, ValueError, RuntimeError) as error:
             raise _no_answer(address, error) from error
-        self.executor: Executor = _OnWorkers(self._client.get_executor(pure=False))
+        self.executor: Executor = _OnWorkers(self._client)
         self._n_workers = 0
         self._asked_s = self._peopled_s = time.monotonic()
         self._count(anew=True)
@@ -156,16 +158,56 @@ class Cluster:
 
 
 class _OnWorkers(Executor):
-    """Wraps each task in what it needs on a worker that others may use as well."""
+    """Hands tasks to a client, each wrapped in what it needs on a worker that others use as well.
 
-    def __init__(self, inner: Executor) -> None:
-        self._inner = inner
+    Dask's own executor asks for a future's state after it has the result. A worker that dies in
+    between changes that state, and the caller gets an error for a result, a TypeError, or
+    nothing ever; so each future is awaited here.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._theirs: set[Any] = set()
+        self._stopped = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        return self._inner.submit(_on_worker, fn, *args, **kwargs)
+        ours: Future[Any] = Future()
+        ask = functools.partial(self._client.submit, _on_worker, fn, *args, pure=False, **kwargs)
+        # here, so that what cannot be pickled is told to whoever hands it in
+        self._client.loop.add_callback(self._hand_on, ask(), ask, ours)
+        return ours
+
+    async def _hand_on(self, theirs: Any, ask: Callable[[], Any], ours: Future[Any]) -> None:
+        try:
+            ours.set_result(await self._result(theirs, ask))
+        except asyncio.CancelledError:  # the client is closed
+            ours.set_exception(CancelledError())
+        except Exception as error:  # noqa: BLE001 - it is raised where the result is asked for
+            ours.set_exception(error)
+
+    async def _result(self, theirs: Any, ask: Callable[[], Any]) -> Any:
+        for _ in range(_ASK_AGAIN):
+            self._theirs.add(theirs)
+            try:
+                return await theirs
+            except CancelledError as error:
+                if self._stopped or self._client.status != "running":
+                    raise
+                said = str(error)
+            finally:
+                self._theirs.discard(theirs)
+            theirs = ask()
+        raise ClusterError(
+            f"the Dask scheduler has forgotten a task {_ASK_AGAIN} times ({said})",
+            expected="one that keeps tasks until they are done",
+            hint="Does somebody restart the cluster? What is finished is kept; run it again",
+        )
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._inner.shutdown(wait=wait and not cancel_futures)
+        self._stopped = True
+        theirs = list(self._theirs)
+        if theirs and self._client.status == "running":
+            self._client.cancel(theirs)
 
 
 def _on_worker(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
