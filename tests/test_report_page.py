@@ -16,7 +16,7 @@ from report_rows import CLASSES, HOSTILE, Page, arenas_of, make_rows, write_run,
 from evfer import metrics, report
 from evfer.datasets import cards
 from evfer.errors import SourceError
-from evfer.report.examples import collect
+from evfer.report.examples import choose_examples, collect
 from evfer.report.results import read_results
 from evfer.report.summary import bring_together
 
@@ -208,6 +208,23 @@ def test_example_clips_are_films_of_their_recordings(tmp_path):
             f"spiking-fer says {CLASSES[p['prediction']]} {p['confidence']:.1%} sure" in page.text
         )
         assert f"true class {CLASSES[p['label']]}" in page.text
+
+
+def test_no_clip_is_shown_twice(tmp_path):
+    rows = make_rows("one", 0.6)
+    write_run(tmp_path / "a", rows)
+    # the second network says the same, so its surest clips are those of the first
+    write_run(tmp_path / "b", [row | {"model": "two", "run": "two"} for row in rows])
+    (arena,) = bring_together(read_results(tmp_path).rows)
+    chosen = choose_examples(arena)
+    assert len(set(chosen)) == 4
+    said = {p["clip_id"]: p for row in rows for p in row["predictions"]}
+    right = [said[name]["label"] == said[name]["prediction"] for name in chosen]
+    assert right == [True, True, False, False]
+    sure = [said[name]["confidence"] for name in chosen]
+    for wanted, pair in ((True, sure[:2]), (False, sure[2:])):
+        of_kind = [p for p in said.values() if (p["label"] == p["prediction"]) == wanted]
+        assert pair == sorted((p["confidence"] for p in of_kind), reverse=True)[:2]
 
 
 def test_without_recordings_the_report_says_why(tmp_path):

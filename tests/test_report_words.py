@@ -43,6 +43,19 @@ def test_a_clear_difference_is_called_one_and_is_paired(tmp_path):
     assert sure.differences[0].interval == (1.0, 1.0)
 
 
+def test_a_win_that_a_test_does_not_confirm_is_not_called_one(tmp_path):
+    # nine people gain alike, but three folds are few for a t-test with what it corrects for
+    strong, weak = make_rows("strong", 0.9), make_rows("weak", 0.4, seed=3)
+    (arena,) = arenas_of(tmp_path, strong, weak)
+    (found,) = arena.differences
+    assert found.interval[0] > 0
+    assert found.resampled_t.p_value > 0.05
+    text = " ".join(words.headlines(arena))
+    assert "not every test agrees" in text
+    assert "strong is ahead here, and not yet shown to be better" in text
+    assert "is better here" not in text
+
+
 def test_the_interval_of_a_difference_is_as_wide_as_people_differ(tmp_path):
     rows = [make_rows(name, 0.6, n_subjects=60, seed=0) for name in ("one", "second")]
     (arena,) = arenas_of(tmp_path, *rows)

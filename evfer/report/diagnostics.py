@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,6 +20,8 @@ __all__ = ["anytime_figure", "calibration_figure", "energy_figure", "subject_fig
 
 _MOST_LINES = 6
 """Lines of one drawing; there are as many colours."""
+_FEW = 5
+"""Answers below which a share says next to nothing."""
 
 
 def anytime_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure | None:
@@ -47,7 +48,7 @@ def anytime_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figur
         axes.set_ylim(0, 102)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _label(drawing, axes, "steps seen", "accuracy, %")
-        _legend(drawing, axes, "lower right")
+        _legend(drawing, axes)
 
     said = (
         f"{group.name}: {percent(group.anytime[0])} after the first step, "
@@ -55,7 +56,7 @@ def anytime_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figur
         for group in groups
     )
     return finish(
-        name, f"Accuracy after each step on {arena.name}", "; ".join(said), (WIDTH, 2.7), draw
+        name, f"Accuracy after each step on {arena.name}", "; ".join(said), (WIDTH, 3.1), draw
     )
 
 
@@ -125,22 +126,25 @@ def calibration_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> F
             colour = theme.at(colours[group.name])
             points = [(100 * (b.confidence or 0), 100 * (b.accuracy or 0)) for b in bins]
             label = f"{shorten(group.name, 20)}, ECE {percent(group.ece)}"
-            axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.6, label=label)
+            # one answer alone is right or wrong: joined, such points are a zigzag of chance
+            joined = [point for point, b in zip(points, bins, strict=True) if b.n >= _FEW]
+            x, y = zip(*joined, strict=True) if joined else ((), ())
+            axes.plot(x, y, color=colour, linewidth=1.6, label=label)
             most = max(b.n for b in bins)
             for (sure, right), b in zip(points, bins, strict=True):
                 size = 3 + 7 * (b.n / most) ** 0.5
                 (dot,) = axes.plot([sure], [right], "o", color=colour, markersize=size)
-                dot.set_alpha(0.75)
+                dot.set_alpha(0.75 if b.n >= _FEW else 0.3)
                 drawing.tip(
                     dot, f"{group.name}: {b.n} answers, {sure:.0f}% sure, {right:.0f}% right"
                 )
         axes.set_xlim(0, 102)
         axes.set_ylim(-2, 102)
         _label(drawing, axes, "confidence, %", "share that is right, %")
-        _legend(drawing, axes, "upper left")
+        _legend_above(drawing, axes)
 
     said = (f"{group.name}: calibration error {percent(group.ece)}" for group in groups)
-    return finish(name, f"Confidence on {arena.name}", "; ".join(said), (WIDTH, 3.4), draw)
+    return finish(name, f"Confidence on {arena.name}", "; ".join(said), (WIDTH, 3.1), draw)
 
 
 _ACCOUNTS = (
@@ -192,10 +196,7 @@ def energy_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure
         axes.minorticks_off()
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         _label(drawing, axes, "energy a clip, mJ", "")
-        axes.legend(
-            loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False,
-            fontsize=8, labelcolor=theme.ink,
-        )  # fmt: skip
+        _legend_above(drawing, axes)
 
     said = (
         f"{group.name}: full {show(group.energy.full_mj, 'energy')} mJ, legacy "
@@ -226,5 +227,12 @@ def _label(drawing: Drawing, axes: Axes, below: str, beside: str) -> None:
     axes.grid(color=theme.grid, linewidth=0.6)
 
 
-def _legend(drawing: Drawing, axes: Axes, place: Literal["lower right", "upper left"]) -> None:
-    axes.legend(loc=place, frameon=False, fontsize=8, labelcolor=drawing.theme.ink)
+def _legend(drawing: Drawing, axes: Axes) -> None:
+    axes.legend(loc="lower right", frameon=False, fontsize=8, labelcolor=drawing.theme.ink)
+
+
+def _legend_above(drawing: Drawing, axes: Axes) -> None:
+    axes.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False,
+        fontsize=8, labelcolor=drawing.theme.ink,
+    )  # fmt: skip

@@ -97,11 +97,18 @@ class Examples:
 
 
 def choose_examples(arena: Arena) -> list[str]:
-    """Choose clips by name: of each model the surest right and the surest wrong answer."""
+    """Choose clips by name: of each model its surest right and its surest wrong answer.
+
+    A clip that an earlier model has taken is passed over for the next surest.
+    """
     chosen: dict[str, None] = {}
     for right in (True, False):
         for group in arena.groups[:_MOST_MODELS]:
-            said = [item for item in group.predictions if item.right == right]
+            said = [
+                item
+                for item in group.predictions
+                if item.right == right and item.clip_id not in chosen
+            ]
             best = max(said, key=lambda item: (item.confidence or 0.0, item.clip_id), default=None)
             if best is not None:
                 chosen[best.clip_id] = None

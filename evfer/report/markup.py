@@ -97,13 +97,14 @@ def _rest(
     """Write the rows beyond the first ones as data; each cell a text, or a text and its number."""
     lines: list[str] = []
     size = 0
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
     for row in rows[MOST_ROWS:]:
         line: list[Any] = []
         for i, column in zip(numbers, columns, strict=True):
             value = row[i]
             text, key = show(value, column.kind), _key(value)
             line.append(text if key is None else [text, key])
-        lines.append(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
+        lines.append(encode(line))
         size += len(lines[-1])
         if size > _MOST_DATA:
             break

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -122,21 +122,18 @@ def to_csv(table: Table) -> str:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(_keys(table))
-    pairs = any(column.kind in _PAIRS for column in table.columns)
-    rows = (_flat(table, row) for row in table.rows) if pairs else table.rows
     # None becomes an empty cell
-    writer.writerows(rows)
+    writer.writerows(_flat_rows(table))
     return buffer.getvalue()
 
 
 def to_json(table: Table) -> str:
     """Write a table as JSON: a list of objects, null where a value is not known."""
     keys = _keys(table)
-    rows = [
-        {key: _plain(value) for key, value in zip(keys, _flat(table, row), strict=True)}
-        for row in table.rows
-    ]
-    return json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    # a line each: indented JSON is written by Python alone, at a tenth of the speed
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+    lines = [encode(dict(zip(keys, map(_plain, row), strict=True))) for row in _flat_rows(table)]
+    return "[\n " + ",\n ".join(lines) + "\n]\n" if lines else "[]\n"
 
 
 def _keys(table: Table) -> list[str]:
@@ -147,13 +144,18 @@ def _keys(table: Table) -> list[str]:
     return found
 
 
-def _flat(table: Table, row: Sequence[Any]) -> list[Any]:
-    cells: list[Any] = []
-    for column, value in zip(table.columns, row, strict=True):
-        if column.kind in _PAIRS:
-            cells += value or (None, None)
-        else:
-            cells.append(value)
+def _flat_rows(table: Table) -> Iterable[Sequence[Any]]:
+    """Give the rows with each pair as two cells."""
+    pairs = [i for i, column in enumerate(table.columns) if column.kind in _PAIRS]
+    if not pairs:
+        return table.rows
+    return (_flat(row, pairs) for row in table.rows)
+
+
+def _flat(row: Sequence[Any], pairs: Sequence[int]) -> list[Any]:
+    cells = list(row)
+    for i in reversed(pairs):
+        cells[i : i + 1] = row[i] or (None, None)
     return cells
 
 

@@ -194,19 +194,19 @@ def _confusion(pairs: Pairs) -> Table:
 def _differences(arenas: Sequence[Arena]) -> Table:
     columns = (
         *_PLACE,
-        Column("first", "first"),
-        Column("second", "second"),
+        Column("first", "model"),
+        Column("second", "against"),
         Column("difference", "difference, points", "points"),
         Column("interval", "95% interval", "gap"),
         Column("n_clips", "tests", "whole"),
         Column("n_folds", "folds", "whole"),
         Column("resampled_t", "t", "number"),
         Column("resampled_t_p", "p over folds", "probability"),
-        Column("resampled_t_p_holm", "corrected", "probability"),
+        Column("resampled_t_p_holm", "p over folds, corrected", "probability"),
         Column("first_only_right", "only first right", "whole"),
         Column("second_only_right", "only second right", "whole"),
         Column("mcnemar_p", "p over clips", "probability"),
-        Column("mcnemar_p_holm", "corrected", "probability"),
+        Column("mcnemar_p_holm", "p over clips, corrected", "probability"),
     )
     rows: list[tuple[Any, ...]] = []
     for arena in arenas:

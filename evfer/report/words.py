@@ -28,6 +28,8 @@ __all__ = [
 _MOST_NAMED = 3
 """Groups that a sentence each is spent on; with more, they are counted."""
 
+_SIGNIFICANT = 0.05
+
 _RULES = {
     "last": "none, it is the last",
     "inner_validation": "inner validation",
@@ -155,11 +157,21 @@ def _judge_interval(difference: Difference) -> str:
     )
     if not difference.shown:
         return f"{said}: the interval holds zero, so no difference between the two is shown."
-    if difference.mean > 0:
+    if difference.mean > 0 and _all_tests_agree(difference):
         return f"{said}: the interval leaves out zero, so {difference.first} is better here."
+    if difference.mean > 0:
+        return (
+            f"{said}: the interval leaves out zero, but not every test agrees; "
+            f"{difference.first} is ahead here, and not yet shown to be better."
+        )
     return (
         f"{said}: clip by clip {difference.second} is better, although its mean over folds is lower"
     )
+
+
+def _all_tests_agree(difference: Difference) -> bool:
+    tests = (difference.resampled_t, difference.mcnemar)
+    return all(test.p_value < _SIGNIFICANT for test in tests if test)
 
 
 def describe(arena: Arena) -> list[str]:
