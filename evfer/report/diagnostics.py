@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from evfer.pictures.drawing import shorten
@@ -197,6 +198,7 @@ def energy_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         _label(drawing, axes, "energy a clip, mJ", "")
         _legend_above(drawing, axes)
+        _explain_markers(drawing, axes)
 
     said = (
         f"{group.name}: full {show(group.energy.full_mj, 'energy')} mJ, legacy "
@@ -204,7 +206,24 @@ def energy_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure
         for group in groups
         if group.energy
     )
-    return finish(name, f"Energy a clip on {arena.name}", "; ".join(said), (WIDTH, 3.2), draw)
+    return finish(name, f"Energy a clip on {arena.name}", "; ".join(said), (WIDTH, 3.5), draw)
+
+
+def _explain_markers(drawing: Drawing, axes: Axes) -> None:
+    upper = axes.get_legend()
+    marks = dict.fromkeys((marker, words) for _, parts in _ACCOUNTS for _, marker, words in parts)
+    handles = [
+        Line2D([], [], linestyle="", marker=marker, color=drawing.theme.faint, label=words)
+        for marker, words in marks
+        if words != "without"  # as "dense" is drawn, and what it is too
+    ]
+    axes.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.42, -0.17), ncols=3, frameon=False,
+        fontsize=8, labelcolor=drawing.theme.ink, handletextpad=0.2,
+    )  # fmt: skip
+    if upper:
+        # it lies outside the axes, which clip what is added to them
+        axes.add_artist(upper).set_clip_on(False)
 
 
 def _energies(energy: RowEnergy) -> bool:

@@ -47,6 +47,7 @@
 
   // tables: sort, filter, and rows that only stand in the page as data
   const PAGE = 200;
+  const FEW = 8;
   const order = new Intl.Collator(undefined, { numeric: true }).compare;
   for (const holder of document.querySelectorAll(".table")) {
     const table = holder.querySelector("table");
@@ -115,7 +116,8 @@
       button.addEventListener("click", () => sort(i));
       head.replaceChildren(button);
     });
-    const tools = make("div", "", "tools");
+    // what can be read at a glance needs no filter
+    const tools = make("div", "", rows.length > FEW ? "tools" : "tools few");
     const filter = make("input");
     filter.type = "search";
     filter.placeholder = "Filter rows";
