@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -17,8 +18,40 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core, so a thread a proce
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import HealthCheck, settings
 
 from evfer.events import EVENT_DTYPE
+
+# the same examples on every machine and day, and none refused because the machine is busy; all
+# examples of a test may share its folder
+settings.register_profile(
+    "same",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile(
+    "explore", settings.get_profile("same"), derandomize=False, max_examples=2500, print_blob=True
+)
+settings.load_profile("same")  # before tests are read, and before --hypothesis-profile
+
+
+def pytest_configure(config):
+    if config.getoption("--hypothesis-profile") != "explore":
+        # it tries numbers that modules name, so examples would hang on what was imported before
+        with contextlib.suppress(ImportError, AttributeError):
+            from hypothesis.internal.conjecture import providers
+
+            none = providers._local_constants
+            providers._get_local_constants = lambda: none
+
+
+@pytest.fixture(autouse=True)
+def _same_dice():
+    """What torch draws in a test hangs on no test before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture

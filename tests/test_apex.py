@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from exploring import examples
 from face_scenes import expression, face, with_noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -155,7 +156,7 @@ class TestDrawnPoints:
             with pytest.raises(ConfigError, match="frame rate"):
                 find_apex(clip(np.zeros(5)), fps)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=examples(40))
     @given(
         onset=st.floats(0.3, 1.0), rise=st.floats(0.2, 1.2), hold=st.floats(0.3, 4.0),
         fall=st.sampled_from([0, 0.3, 1.0]), height=st.floats(0.08, 0.4), seed=st.integers(0, 99),

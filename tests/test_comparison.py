@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -26,7 +27,7 @@ def test_calibration_by_hand():
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 def test_calibration_has_scikit_learns_bins(pairs):
     confidences = np.array([c for c, _ in pairs])
     right = np.array([r for _, r in pairs])
@@ -64,7 +65,7 @@ def test_corrected_t_by_hand():
 
 
 @given(st.lists(st.floats(-1, 1), min_size=3, max_size=12), st.floats(0.05, 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_corrected_t_is_the_paired_t_made_wider(differences, ratio):
     if np.std(differences) < 1e-6:
         return
@@ -124,7 +125,7 @@ def test_mcnemar_by_hand():
 
 
 @given(st.integers(0, 24), st.integers(0, 24), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_mcnemar_is_the_sign_test_of_the_disagreements(b, c, alike):
     first, second = [1] * b + [0] * c + [1] * alike, [0] * b + [1] * c + [1] * alike
     if not first:

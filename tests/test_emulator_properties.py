@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+from exploring import examples
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -114,7 +115,7 @@ def test_slot_times_round_once(first, span, n_slots, data):
     assert slot_time(first, last, slot, n_slots) == plain_slot_time(first, last, slot, n_slots)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(clips(), pixels(), st.integers(0, 5))
 def test_equals_the_plain_emulator(clip, params, seed):
     frames, times = clip
@@ -126,7 +127,6 @@ def test_equals_the_plain_emulator(clip, params, seed):
     np.testing.assert_array_equal(emulator.log_memory, memory)
 
 
-@settings(deadline=None)
 @given(clips(), any_pixels())
 def test_events_lie_on_the_sensor_and_inside_the_clip(clip, params):
     frames, times = clip
@@ -149,7 +149,6 @@ def test_events_lie_on_the_sensor_and_inside_the_clip(clip, params):
         assert raw["t"][-1] <= np.nextafter(f32(times[-1]), f32(np.inf))
 
 
-@settings(deadline=None)
 @given(clips(at_least=2), any_pixels(), st.data())
 def test_blocks_make_no_difference(clip, params, data):
     frames, times = clip
@@ -166,7 +165,6 @@ def test_blocks_make_no_difference(clip, params, data):
     np.testing.assert_array_equal(emulator.log_memory, whole.log_memory)
 
 
-@settings(deadline=None)
 @given(clips(), pixels(), st.sampled_from(["slot", "crossing"]), st.sampled_from([0.0, 30.0]))
 def test_a_still_picture_makes_no_events(clip, params, timing, cutoff_hz):
     frames, times = clip
@@ -175,7 +173,6 @@ def test_a_still_picture_makes_no_events(clip, params, timing, cutoff_hz):
     assert len(DVSEmulator(params).run(still, times)) == 0
 
 
-@settings(deadline=None)
 @given(
     clips(floats=False),
     st.floats(0.05, 1),
@@ -210,7 +207,6 @@ def test_polarities_are_alike(clip, threshold, refractory_period_s, timing):
         np.testing.assert_allclose(on["t"], off["t"], rtol=0, atol=1e-6 * max(times[-1], 1))
 
 
-@settings(deadline=None)
 @given(clips(), any_pixels())
 def test_bytes_and_floats_are_alike(clip, params):
     frames, times = clip
@@ -256,7 +252,7 @@ def plain_crossings(frames, times, params, pos, neg):
     return events
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(clips(), pixels(), st.integers(0, 5))
 def test_crossings_equal_the_plain_ones(clip, params, seed):
     frames, times = clip
@@ -271,7 +267,6 @@ def test_crossings_equal_the_plain_ones(clip, params, seed):
     np.testing.assert_allclose(raw["t"], events["t"], rtol=0, atol=3e-5 * max(times[-1], 1e-3))
 
 
-@settings(deadline=None)
 @given(clips(), pixels())
 def test_both_timings_make_the_same_number_of_events(clip, params):
     frames, times = clip

@@ -8,6 +8,7 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
+from exploring import examples
 from hypothesis import strategies as st
 from spikingjelly.activation_based import layer as sj_layer
 from spikingjelly.activation_based import neuron as sj_neuron
@@ -379,7 +380,7 @@ def brute(x, conv):
 
 
 class TestAgainstLoops:
-    @hypothesis.settings(max_examples=60, deadline=None)
+    @hypothesis.settings(max_examples=examples(60))
     @hypothesis.given(
         groups=st.integers(1, 3),
         channels=st.tuples(st.integers(1, 2), st.integers(1, 2)),

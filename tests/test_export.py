@@ -8,7 +8,8 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from exploring import examples
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evfer import store
@@ -77,9 +78,7 @@ def test_round_trip(tmp_path, make_events, to, n):
     ),
     to=st.sampled_from(["dsec", "npy", "npz", "csv", "evt2"]),
 )
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(60))
 def test_any_events_come_back(tmp_path, rows, to):
     events = np.array([(x, y, p, t) for t, x, y, p in sorted(rows)], EVENT_DTYPE)
     if len(events):  # milliseconds of more than an hour would make the index long

@@ -8,6 +8,7 @@ import math
 import cv2
 import numpy as np
 import pytest
+from exploring import examples
 from face_scenes import face
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -142,7 +143,6 @@ class TestSimilarity:
         x=st.floats(-200, 200),
         y=st.floats(-200, 200),
     )
-    @settings(deadline=None)
     def test_recovers_any_similarity(self, angle, scale, x, y):
         cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
         true = np.array([[cosine, -sine, x], [sine, cosine, y]])
@@ -200,7 +200,7 @@ class TestSmoothing:
         assert (smooth_points(points[:4], 30.0, AlignParams()) == points[:4]).all()
 
     @given(st.lists(st.floats(-2, 2), min_size=3, max_size=3), st.integers(5, 60))
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=examples(25))
     def test_parabolas_pass_unchanged(self, coefficients, n_frames):
         times = np.linspace(-1, 1, n_frames)
         path = np.polyval(coefficients, times)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from exploring import examples
 from fold_sets import entries_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ clips = st.lists(
 ).filter(lambda rows: len({subject for subject, _ in rows}) > 2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(clips, st.integers(2, 3), st.integers(0, 5), st.sampled_from(["strict", "loso", "kfold"]))
 def test_partition(rows, n_folds, seed, protocol):
     entries = entries_of(rows)
@@ -36,7 +37,7 @@ def test_partition(rows, n_folds, seed, protocol):
     assert plan == folds.build(entries[::-1], protocol, n_folds, seed)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(clips, st.integers(1, 4))
 def test_hold_outs_are_disjoint_whole_and_of_one_size(rows, n_folds):
     plan = folds.build(entries_of(rows), "published", n_folds)
@@ -47,7 +48,7 @@ def test_hold_outs_are_disjoint_whole_and_of_one_size(rows, n_folds):
     assert folds.build(entries_of(rows), "published", n_folds, seed=9).sha256 == plan.sha256
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(clips, st.integers(2, 3), st.integers(0, 5))
 def test_strict_folds_differ_by_one_person_at_most(rows, n_folds, seed):
     entries = entries_of(rows)
@@ -56,7 +57,7 @@ def test_strict_folds_differ_by_one_person_at_most(rows, n_folds, seed):
     assert max(sizes) - min(sizes) <= max(clips_of)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(clips, st.integers(0, 5), st.sampled_from(["strict", "loso"]))
 def test_validation_people_are_neither_trained_on_nor_tested(rows, seed, protocol):
     entries = entries_of(rows)
@@ -160,7 +161,7 @@ def test_leak_report_counts_by_hand():
     assert "33.3% by guessing" in words
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(clips, st.integers(2, 3), st.sampled_from(["strict", "kfold", "published"]))
 def test_majority_is_that_of_the_scores(rows, n_folds, protocol):
     entries = entries_of(rows)

@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 from event_files import FIVE, SIZE, dsec, events_of, npy, plain, put, zipped
-from hypothesis import HealthCheck, given, settings
+from exploring import examples
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prophesee_words import dat_file, evt2_file, evt3_file, evt3_single
 from test_formats_prophesee import VECTORS
@@ -48,9 +49,7 @@ def check_damaged(path):
     cut=st.integers(0, 400),
     flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=8),
 )
-@settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(250))
 def test_damaged_files_are_refused_or_read(tmp_path, seed, cut, flips):
     suffix, data = seed
     damaged = bytearray(data[: len(data) - cut] if cut < len(data) else data)
@@ -66,18 +65,14 @@ def test_damaged_files_are_refused_or_read(tmp_path, seed, cut, flips):
                            b"\x93NUMPY", b"PK\x03\x04", b"t,x,y,p\n", b"\x89HDF\r\n\x1a\n"]),
     body=st.binary(max_size=300),
 )  # fmt: skip
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(300))
 def test_random_bytes_are_refused_or_read(tmp_path, suffix, start, body):
     check_damaged(put(tmp_path, f"a{suffix}", start + body))
 
 
 @pytest.mark.filterwarnings("default")
 @given(cut=st.integers(0, 3000), place=st.integers(0, 10**6), value=st.integers(0, 255))
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(60))
 def test_damaged_hdf5_is_refused_or_read(tmp_path, cut, place, value):
     data = bytearray(dsec(tmp_path / "whole.h5").read_bytes())
     data = data[: len(data) - cut]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from event_files import FIVE, SIZE, plain, put
+from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prophesee_words import dat_file, evt2_file, evt3_file, evt3_single, evt21_file
@@ -138,7 +139,7 @@ def slow_evt3(words):
     ),
     cuts=st.lists(st.integers(0, 60), max_size=4),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_evt3_in_blocks_equals_word_by_word(words, cuts):
     decoder, found = Evt3(), []
     for part in np.split(np.array(words, np.uint16), sorted(min(c, len(words)) for c in cuts)):
@@ -170,7 +171,7 @@ def test_vectors_without_end_do_not_come_round_again(tmp_path):
     ),
     cut=st.integers(0, 40),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 def test_evt2_in_blocks(rows, cut):
     rows = sorted(rows)
     words = np.frombuffer(evt2_file(rows, head=""), "<u4")

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,7 +48,7 @@ clips = st.builds(
 
 
 @given(clips, st.integers(1, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_exact_bins_are_the_published_formula_and_lose_nothing(events, n_steps):
     frames = to_frames(events, SENSOR, n_steps=n_steps, binary=False)
     t = events["t"]
@@ -60,7 +61,7 @@ def test_exact_bins_are_the_published_formula_and_lose_nothing(events, n_steps):
 
 
 @given(clips, st.integers(1, 9), st.sampled_from(["time_bins", "event_bins", "count_or_bins"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_binary_says_where_counts_are_and_steps_never_overlap(events, n_steps, kind):
     params = FramesParams(n_steps=n_steps, kind=kind, event_count=3, size=None)
     settings_ = dataclasses.asdict(params) | {"binary": False}
@@ -186,7 +187,7 @@ def test_event_resize_moves_events_and_loses_none(size):
     st.sampled_from(["maxpool", "nearest"]),
     st.booleans(),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 def test_a_region_is_a_cut_of_the_frames(left, top, width, height, size, resize, binary):
     """Cropping by region equals cropping the whole frames, padded with zeros, then resizing."""
     events = make_events(200, seed=3)

@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from exploring import examples
 from golden.make_heads import CLIPS, coarse
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -192,7 +193,7 @@ def test_same_motion_at_any_rate():
     np.testing.assert_array_equal(render_clip(person, faster, SMALL, noise=False)[::4], frames)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(
     st.integers(0, 3),
     st.sampled_from(EMOTIONS),
@@ -342,7 +343,7 @@ def test_the_nearer_triangle_wins_whatever_the_order():
         assert (owner[2:6, 2:6] // 2 == winner).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 2**32 - 1))
 def test_raster_agrees_with_barycentric_weights(seed):
     rng = np.random.default_rng(seed)

@@ -9,6 +9,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -320,7 +321,7 @@ def test_overshoot_is_cut():
 # form
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.data(), st.sampled_from(list(METHODS)), st.sampled_from([1, 2, 3, "auto"]))
 def test_any_clip_comes_out_whole(data, method, factor):
     n = data.draw(st.integers(1, 4))

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -294,7 +295,7 @@ STEPS = ["hflip", "noise", "reverse", "polflip", "eventdrop", "drop_events", "dr
     st.booleans(),
     st.sampled_from([0, 1, 2, 30, 90]),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 def test_the_fused_walk_gives_the_frames_of_numpy(names, more, seed, kind, edge, size, binary, n):
     often = {"p": 0.8}
     tables = [
@@ -354,7 +355,7 @@ def test_ties_in_time_fall_alike_when_noise_is_turned_round(kind, seed):
     st.booleans(),
     st.sampled_from([0, 1, 2, 90]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_tensors_give_the_frames_of_the_walk(names, more, seed, kind, size, binary, n):
     augmentation = transforms.build([{"name": name} for name in (*names, *more)])
     events = make_events(n, seed)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
@@ -23,7 +24,7 @@ def test_hand_counted():
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_equals_plain_definitions(pairs):
     labels, predictions = np.array(pairs).T
     found = metrics.score(labels, predictions)

@@ -10,6 +10,7 @@ import types
 import hypothesis
 import pytest
 import torch
+from exploring import examples
 from hypothesis import strategies as st
 from spikingjelly_sew import SpikingJellySEW
 from torch import nn
@@ -187,7 +188,7 @@ class TestPlugins:
 
 
 class TestNeurons:
-    @hypothesis.settings(max_examples=60, deadline=None)
+    @hypothesis.settings(max_examples=examples(60))
     @hypothesis.given(
         kind=st.sampled_from(["if", "lif"]),
         tau=st.sampled_from([1.3, 2.0, 3.0, 10.0]),

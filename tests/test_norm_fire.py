@@ -8,6 +8,7 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
+from exploring import examples
 from hypothesis import strategies as st
 from torch import nn
 
@@ -61,11 +62,7 @@ def apart(monkeypatch):
 
 
 class TestNormAndFire:
-    @hypothesis.settings(
-        max_examples=40,
-        deadline=None,
-        suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
-    )
+    @hypothesis.settings(max_examples=examples(40))
     @hypothesis.given(
         n_steps=st.integers(1, 7),
         n=st.integers(1, 4),

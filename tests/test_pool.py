@@ -7,6 +7,7 @@ import math
 import hypothesis
 import pytest
 import torch
+from exploring import examples
 from hypothesis import strategies as st
 from torch import nn
 
@@ -20,7 +21,7 @@ def outcome(pool, x, seed=7):
     return y.detach(), torch.autograd.grad(y, x, grad)[0]
 
 
-@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.settings(max_examples=examples(40))
 @hypothesis.given(
     n=st.integers(1, 3),
     channels=st.sampled_from([16, 17, 64]),

@@ -9,6 +9,7 @@ import re
 import h5py
 import numpy as np
 import pytest
+from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,7 +57,7 @@ def test_table_is_what_others_expect(tmp_path, make_events):
     assert digest == store.inspect(tmp_path / "a.h5")["events_sha256"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(st.lists(st.tuples(*[st.integers(0, 3)] * 3, st.booleans()), max_size=30), st.randoms())
 def test_canonical_order_forgets_the_order_of_ties(tmp_path_factory, rows, random):
     folder = tmp_path_factory.mktemp("order")

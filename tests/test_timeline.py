@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -105,7 +106,7 @@ def test_v2e_times_leave_none_alone():
     assert when.tolist() == [0.5]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.data(), st.sampled_from(["linear", "flow"]), st.sampled_from([2, 3, 49, "auto"]))
 def test_v2e_times_fill_any_clip(data, method, factor):
     n = data.draw(st.integers(2, 5))

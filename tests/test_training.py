@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from learning import SENSOR, SmallNet, make_config, make_set
@@ -482,7 +483,7 @@ def test_the_published_schedule_is_torchs_cosine_annealing():
 
 
 @given(st.integers(1, 30), st.integers(1, 20), st.floats(0, 0.9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_warm_up_rises_to_the_rate_and_the_cosine_falls_from_it(epochs, steps, warmup):
     params = TrainParams(epochs=epochs, lr=0.2, schedule="cosine_steps", warmup=warmup)
     rates = [learning_rate(params, e, s, steps) for e in range(epochs) for s in range(steps)]
@@ -499,7 +500,7 @@ def test_warm_up_rises_to_the_rate_and_the_cosine_falls_from_it(epochs, steps, w
     st.floats(0.05, 0.9),
     st.integers(0, 5),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 def test_people_held_out_are_not_trained_on(clips, share, seed):
     subjects = [f"S{s}" for s, _ in clips]
     labels = [label for _, label in clips]

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,7 +51,7 @@ def always(name):
     st.integers(0, 10_000),
     st.sampled_from([1, 2, 500, 10_000]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_events_stay_events(name, n, seed, last_us):
     """Bounds, order, dtype, the input untouched, and the same for the same seed."""
     events = make_events(n, seed, last_us=last_us)
@@ -221,7 +222,7 @@ def test_eventdrop_takes_each_way_a_quarter_of_the_time():
 
 
 @given(st.integers(0, 5000))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 def test_crops_lie_inside(seed):
     region = Region(5, -3, 40, 30)
     found = transforms.RandomResizedCrop()(region, rng(seed))
@@ -462,7 +463,7 @@ def test_settings_stand_in_parentheses():
     st.integers(0, 10_000),
     st.sampled_from([1, 2, 500, 10_000]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_edits_done_together_are_edits_done_one_by_one(names, n, seed, last_us):
     events = make_events(n, seed, last_us=last_us)
     steps = tuple(always(name) for name in names)

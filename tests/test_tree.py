@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -136,7 +137,7 @@ def test_the_last_integer_of_a_name_counts():
     assert tree.find_frames(map(Path, names)).numbers == (9, 10)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.sets(st.integers(0, 10**8), min_size=1, max_size=20), st.integers(1, 8), st.randoms())
 def test_frames_keep_order_whatever_the_digits(numbers, digits, random):
     names = [f"{number:0{digits}d}.png" for number in numbers]

@@ -6,6 +6,7 @@ import hypothesis
 import pytest
 import spikingjelly_sew
 import torch
+from exploring import examples
 from hypothesis import strategies as st
 from spikingjelly_sew import SpikingJellySEW
 from torch import nn
@@ -50,7 +51,7 @@ def direct(x, weight):
 
 
 class TestConvolve:
-    @hypothesis.settings(max_examples=25, deadline=None)
+    @hypothesis.settings(max_examples=examples(25))
     @hypothesis.given(
         n=st.integers(1, 5),
         n_in=st.sampled_from([64, 128]),
