@@ -206,11 +206,15 @@ def _plans(
         if own is not None and split.kind is None:
             n_folds = n_folds or len(own.splits)
             base = own.seed if split.seed is None else split.seed
-        first = folds.build(entries, kind, n_folds, base, set_name=folder.name)
+        first = folds.build(
+            entries, kind, n_folds, base, stratify=split.stratify, set_name=folder.name
+        )
     if first.protocol in ("imported", "published", "loso"):  # no chance in them
         return (first,) * split.repeats
     again = [
-        folds.build(entries, first.protocol, len(first.splits), first.seed + r)
+        folds.build(
+            entries, first.protocol, len(first.splits), first.seed + r, stratify=split.stratify
+        )
         for r in range(1, split.repeats)
     ]
     return (first, *again)
@@ -218,4 +222,5 @@ def _plans(
 
 def _other_folds(own: FoldPlan, split: SplitParams) -> bool:
     other_number = split.n_folds not in (None, len(own.splits))
-    return other_number or split.kind is not None or split.seed not in (None, own.seed)
+    other_way = split.kind is not None or split.stratify is not None
+    return other_number or other_way or split.seed not in (None, own.seed)

@@ -34,7 +34,7 @@ _BASELINES = ("majority", "logistic")
 BENCH_VERSION = 3
 """Raised whenever the same recipe starts to give other results, so that old rows do not count."""
 
-_LATER = {"train": ("patience", "compile"), "select": ("optimistic",)}
+_LATER = {"train": ("patience", "compile", "last_batch"), "select": ("optimistic",)}
 """Settings that came later: they count where they are not as if they had not come, so that older
 rows stay good."""
 
@@ -51,6 +51,8 @@ class TrainParams:
         momentum: for "sgd".
         weight_decay: pull of the weights towards zero.
         decay_norm: whether that pull acts on normalisation and biases too.
+        last_batch: "merge" lets a last batch of one clip join the one before, since batch
+            normalisation learns little from one; "keep" leaves it alone.
         schedule: "cosine" falls to 0 in steps of an epoch, "cosine_steps" in steps of a batch
             after `warmup`; "constant" stays.
         warmup: share of all batches over which the rate rises from 0, for "cosine_steps".
@@ -70,6 +72,7 @@ class TrainParams:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     decay_norm: bool = True
+    last_batch: Literal["merge", "keep"] = "merge"
     schedule: Literal["cosine", "cosine_steps", "constant"] = "cosine"
     warmup: float = 0.0
     label_smoothing: float = 0.0
@@ -129,6 +132,8 @@ class SplitParams:
             protocol or, without one, the set's own folds.
         n_folds: number of folds; None for the kind's own.
         seed: seed of the random choices; None for that of the run.
+        stratify: whether folds are to hold the classes evenly; None for the kind's own way, which
+            is true for strict and false for the others. Only strict and kfold can be told.
         repeats: how often all is done, each time with the next seed for folds and training;
             published and imported folds stay as they are.
     """
@@ -136,6 +141,7 @@ class SplitParams:
     kind: str | None = None
     n_folds: int | None = None
     seed: int | None = None
+    stratify: bool | None = None
     repeats: int = 1
 
     def __post_init__(self) -> None:

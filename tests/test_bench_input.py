@@ -184,6 +184,8 @@ def test_repeats_take_the_next_seeds(capsys, data):
         (["--set", "split.kind=group_kfold", "--set", "split.seed=5"], "strict", 4, 5),
         (["--set", "split.kind=published"], "published", 10, 0),
         (["--set", "split.seed=5"], "strict", 2, 5),
+        (["--set", "split.stratify=false"], "strict", 2, 0),
+        (["--set", "split.kind=kfold", "--set", "split.stratify=true"], "kfold", 10, 0),
         (["--folds", "4"], "strict", 4, 0),
         (["--protocol", "loso"], "loso", 4, 0),
     ],
@@ -242,6 +244,9 @@ def test_the_documented_switches_are_those_of_the_protocols(column, protocol):
         (["--set", "selct.on=last"], 'unknown recipe key "selct"'),
         (["--set", "split.kind=strickt"], 'unknown protocol "strickt"'),
         (["--set", "split.repeats=0"], "split.repeats = 0"),
+        (["--set", "split.stratify=maybe"], "split.stratify = 'maybe'"),
+        (["--protocol", "loso", "--set", "split.stratify=true"], 'with "loso" folds'),
+        (["--set", "train.last_batch=drop"], 'unknown value of train.last_batch "drop"'),
         (["--set", "model.wdth=3"], 'unknown option of learning:small_net "wdth"'),
         (["--set", "select.on=best"], 'unknown value of select.on "best"'),
         (["--set", "train.patience=5"], "whose people say when to stop"),
@@ -263,7 +268,7 @@ def test_switches_that_are_not_there(capsys, data, given, words):
     code, _, err = bench(capsys, data, *given, *eda)
     assert code == 2
     assert words in err
-    assert not rows(data)
+    assert not (data / "out").exists()
 
 
 def test_a_fold_whose_training_lacks_a_class(capsys, tmp_path):
@@ -294,10 +299,12 @@ def test_a_set_of_two_people(capsys, tmp_path):
 @pytest.mark.parametrize("shown", [{"S000": (0,)}, {"S000": (0, 1, 2)}])
 def test_one_clip_or_one_person(capsys, tmp_path, shown):
     write(tmp_path, shown, n_folds=0)
-    for given in (["--protocol", "strict"], []):
-        code, _, err = bench(capsys, tmp_path, *given)
-        assert code in (2, 3)
-        assert "folds" in err
+    code, _, err = bench(capsys, tmp_path, "--protocol", "strict")
+    assert code == 2
+    assert "a set of one subject; expected at least two subjects" in err
+    code, _, err = bench(capsys, tmp_path)
+    assert code == 3
+    assert "Run: evfer folds" in err
 
 
 def test_two_clips_are_the_least(capsys, tmp_path):

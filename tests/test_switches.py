@@ -74,13 +74,12 @@ def test_folds_without_a_choice_cannot_be_balanced(protocol):
     assert folds.build(entries, protocol, None, 0, stratify=False).splits
 
 
-@pytest.mark.parametrize(
-    ("labels", "words"),
-    [([1], "a set of one subject.*Convert more clips"), ([1, 2], "Convert more clips of other")],
-)
-def test_one_person_cannot_be_split(labels, words):
-    with pytest.raises(ConfigError, match=words):
-        folds.build(entries_of(labels), "strict")
+def test_one_person_cannot_be_split():
+    for labels in ([1], [1, 2]):
+        with pytest.raises(
+            ConfigError, match=r"a set of one subject.*Convert clips of more people"
+        ):
+            folds.build(entries_of(labels), "strict")
     with pytest.raises(ConfigError, match="a set of one clip"):
         folds.build(entries_of([1]), "kfold")
 

@@ -30,7 +30,7 @@ from evfer.folds import FoldPlan
 from evfer.holdout import require_people
 from evfer.index import class_names, fingerprint_text, labels_digest, read_index
 from evfer.recipe import BenchConfig, load_config
-from evfer.training import TrainEvent
+from evfer.training import TrainEvent, require_device
 from evfer.workers import leave_mark, remove_stale_parts, require_scheduler
 
 __all__ = [
@@ -292,6 +292,9 @@ def run(
             dataclasses.replace(job, folder=job.folder.absolute(), out=job.out.absolute())
             for job in jobs
         ]
+    else:
+        for device in {job.device for job in jobs}:
+            require_device(device)
     out = jobs[0].out
     make_folder(out)
     path = out / "rows.jsonl"

@@ -83,6 +83,8 @@ def read(folder: Path, entries: Sequence[IndexEntry]) -> FoldPlan:
         left_out = set(map(str, manifest.get("left_out", ())))
     except (OSError, ValueError, TypeError, KeyError) as error:
         said = error.strerror if isinstance(error, OSError) else error
+        if isinstance(error, KeyError):
+            said = f"no {error}"
         raise RecordingError(
             f"{folder / 'manifest.toml'}: {said}",
             expected="the manifest of the set's folds",

@@ -43,6 +43,7 @@ def build(
     n_folds: int | None = None,
     seed: int = 0,
     *,
+    stratify: bool | None = None,
     set_name: str = "",
     ids: Mapping[PublishedId, str] | None = None,
 ) -> FoldPlan:
@@ -55,13 +56,16 @@ def build(
         n_folds: number of folds; by default 10; for `strict` with fewer than 30 subjects 5, or
             one a subject where there are fewer.
         seed: seed of the random choices. `published` ignores it: fold k always has seed k.
+        stratify: whether each fold is to hold the classes as evenly as can be; by default
+            `strict` does, and `kfold` does not. For the others there is nothing to choose.
         set_name: the set's folder, such as "CASIADVS". `published` then gives the published
             folds themselves where the set holds the published clips; else, and for any other
             set, folds drawn by the same recipe.
         ids: the user's table of published ids, see `evfer.datasets.published.read_ids`.
 
     Raises:
-        ConfigError: if the set has too few clips or subjects for so many folds.
+        ConfigError: if the set has too few clips or subjects for so many folds, or folds of a
+            kind that cannot be balanced are to be.
     """
     kind = canonical_protocol(protocol)
     ordered = sorted(entries, key=lambda entry: entry.clip_id)
@@ -69,6 +73,12 @@ def build(
     n_subjects = len(set(subjects))
     if kind == "imported":
         raise ConfigError('protocol "imported"', expected="a fold file given with --import")
+    if stratify and kind not in ("strict", "kfold"):
+        raise ConfigError(
+            f'split.stratify = true with "{kind}" folds',
+            expected="strict or kfold, which leave something to balance",
+            hint="Leave split.stratify away, or set split.kind",
+        )
     if kind == "loso":
         n_folds = n_subjects
     elif n_folds is None:
@@ -77,11 +87,17 @@ def build(
     unit, available = (
         ("subjects", n_subjects) if kind in ("strict", "loso") else ("clips", len(ordered))
     )
+    if available < 2:
+        raise ConfigError(
+            f"a set of one {unit[:-1]}",
+            expected=f"at least two {unit}, to train on some and test on others",
+            hint="Convert clips of more people" if unit == "subjects" else "Convert more clips",
+        )
     fewest = 1 if kind == "published" else 2
-    if not fewest <= n_folds <= available or available < 2:
+    if not fewest <= n_folds <= available:
         raise ConfigError(
             f"{n_folds} folds of {available} {unit}",
-            expected=f"{fewest} to {max(available, fewest)} folds, and at least two {unit}",
+            expected=f"{fewest} to {available} folds",
             hint="Choose fewer folds with --folds, or convert more clips",
         )
     if kind == "published":
@@ -89,12 +105,17 @@ def build(
     tests: list[list[int]]
     if kind == "kfold":
         order = np.random.default_rng(seed).permutation(len(ordered))
-        tests = [part.tolist() for part in np.array_split(order, n_folds)]
+        if stratify:
+            # class by class, each fold takes the next clip in turn
+            dealt = sorted(order.tolist(), key=lambda i: ordered[i].label)
+            tests = [dealt[k::n_folds] for k in range(n_folds)]
+        else:
+            tests = [part.tolist() for part in np.array_split(order, n_folds)]
     else:
         fold_of = (
             {subject: k for k, subject in enumerate(sorted(set(subjects)))}
             if kind == "loso"
-            else _subject_folds(ordered, n_folds, seed)
+            else _subject_folds(ordered, n_folds, seed, stratify is not False)
         )
         tests = [
             [i for i, subject in enumerate(subjects) if fold_of[subject] == k]
@@ -202,7 +223,9 @@ def _other_clips(facts: Published, entries: Sequence[IndexEntry]) -> str:
     )
 
 
-def _subject_folds(entries: Sequence[IndexEntry], n_folds: int, seed: int) -> dict[str, int]:
+def _subject_folds(
+    entries: Sequence[IndexEntry], n_folds: int, seed: int, balanced: bool
+) -> dict[str, int]:
     """Assign subjects to folds, largest first, each to the fold that stays most even."""
     labels = {label: i for i, label in enumerate(sorted({entry.label for entry in entries}))}
     counts = {subject: np.zeros(len(labels)) for subject in sorted({e.subject for e in entries})}
@@ -217,6 +240,8 @@ def _subject_folds(entries: Sequence[IndexEntry], n_folds: int, seed: int) -> di
     for subject in by_size:
         after = held + counts[subject]
         imbalance = np.abs(after - ideal).sum(axis=1) - np.abs(held - ideal).sum(axis=1)
+        if not balanced:
+            imbalance[:] = 0
         # first the fewest clips, then the least class imbalance, then the first fold
         fold = int(np.lexsort((imbalance, held.sum(axis=1)))[0])
         held[fold] += counts[subject]

@@ -43,13 +43,15 @@ class Loader:
         data: the set.
         clips: positions of the clips to give.
         frames: how events become frames; the number of steps must be the same for all clips.
-        batch_size: clips a batch; a last batch of one clip joins the one before.
+        batch_size: clips a batch; a last batch of one clip joins the one before, unless it is to
+            be kept.
         training: whether clips are shuffled and augmented; else they come as they are, in order.
         augmentation: what to change in training.
         seed: the run's seed.
         fold: number of the fold.
         workers: threads that make batches ahead; 0 makes each when it is asked for.
         held: the set on a device, where the frames are then made; None makes them on the CPU.
+        keep_last: leave a last batch of one clip alone.
 
     Raises:
         ConfigError: if there is no clip, or a setting cannot be used.
@@ -65,6 +67,7 @@ class Loader:
     fold: int = 0
     workers: int = 1
     held: DeviceSet | None = None
+    keep_last: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -92,7 +95,7 @@ class Loader:
 
     def _cut(self, clips: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         starts = list(range(0, len(clips), self.batch_size))
-        if len(starts) > 1 and len(clips) - starts[-1] < 2:
+        if len(starts) > 1 and len(clips) - starts[-1] < 2 and not self.keep_last:
             starts.pop()  # batch normalisation cannot learn from one clip
         return tuple(
             clips[start:end] for start, end in zip(starts, [*starts[1:], len(clips)], strict=True)

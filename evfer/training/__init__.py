@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evfer.training.answers import Answers, answer
-from evfer.training.fitting import fit, learning_rate
+from evfer.training.fitting import fit, learning_rate, require_device
 from evfer.training.fold import EpochRecord, FoldResult, FoldTask, TrainEvent
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "answer",
     "fit",
     "learning_rate",
+    "require_device",
 ]

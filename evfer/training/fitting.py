@@ -33,7 +33,7 @@ from evfer.training.faults import explain_faults, not_finite
 from evfer.training.fold import Device, EpochRecord, FoldResult, FoldTask, TrainEvent
 from evfer.transforms import sample_rng
 
-__all__ = ["fit", "learning_rate"]
+__all__ = ["fit", "learning_rate", "require_device"]
 
 
 def fit(
@@ -157,6 +157,7 @@ class _Run:
             task.fold,
             self.workers,
             self.held,
+            self.params.last_batch == "keep",
         )
 
     def train_epoch(
@@ -450,7 +451,12 @@ def _reproducible() -> Iterator[None]:
         yield
 
 
-def _accelerator(device: Device, precision: str) -> Accelerator:
+def require_device(device: str) -> None:
+    """Make sure, before long work, that this machine can train where it is told to.
+
+    Raises:
+        ConfigError: for a GPU that is not there, or a word that names no device.
+    """
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             'device "cuda"',
@@ -459,6 +465,10 @@ def _accelerator(device: Device, precision: str) -> Accelerator:
         )
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(f'device "{device}"', expected="auto, cpu or cuda")
+
+
+def _accelerator(device: Device, precision: str) -> Accelerator:
+    require_device(device)
     wanted = {"cpu": device == "cpu", "mixed_precision": precision}
     try:
         return Accelerator(**wanted)
