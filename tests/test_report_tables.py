@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -58,20 +60,64 @@ def test_what_json_does_not_know_is_null_or_a_word():
 
 @given(st.text(max_size=60))
 @example("\\{}$&#%_^~<>|\"'[]`*")
+@example("-\u200b-")
 def test_names_break_no_form(name):
     found = table((name, 0.5, None, name))
     assert json.loads(to_json(found))[0]["model"] == name
     markdown = to_markdown(found).rstrip("\n").split("\n")
     assert len(markdown) == 3
     assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", markdown[2])) == 4
-    row = to_latex(found).split("\n")[5]
+    row = to_latex(found).split("\n")[6]
     # what is left after known commands holds none of LaTeX's own letters
-    plain = re.sub(r"\\text[a-z]+\{\}|\\ldots\{\}|\\[#$%&_{}]|\$\\pm\$|\$-\$|\{[][]\}", "", row)
+    known = r"\\text[a-z]+\{\}|\\ldots\{\}|\\[#$%&_{}]|\$\\pm\$|\$-\$|\{[][]?\}"
+    plain = re.sub(known, "", row)
+    # two hyphens would join to a dash, which no name means
+    assert not name or "\N{EN DASH}" in name or "--" not in row.split(" & ")[0]
     assert plain.count("&") == 2
     assert not set(plain.removesuffix(r" \\")) & set("\\{}$#%_^~")
     written = str(table_html(found))
     cell = re.search(r'<th scope="row"><span>(.*?)</span></th>', written, re.DOTALL)[1]
     assert not set(cell) & set("<>\"'")
+
+
+NAMES = (
+    "a_b & 50% {x} ~^\\ #$",
+    HOSTILE.replace("\ud800", ""),
+    "\"quoted\" 'single' <b> | [x] --",
+    "%comment",
+    "\\input{/etc/passwd}",
+    "^^M ^^41",
+    "[1pt] star*",
+    "*",
+    "a`b ?` !` ''",
+    "one - two -- three --- four",
+    "Ünïcödé ß \N{MINUS SIGN} … ±",
+    "\N{REPLACEMENT CHARACTER} \u200b\u202ex",
+)
+
+
+def test_latex_typesets_the_tables_as_they_are_written(tmp_path):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("no pdflatex: install TeX Live (Debian: texlive-latex-recommended)")
+    found = table(*((name, 0.5, (0.4, 0.6), name) for name in NAMES))
+    source = to_latex(found)
+    assert "% engine: pdfLaTeX" in source
+    (tmp_path / "table.tex").write_text(source, encoding="utf-8")
+    (tmp_path / "page.tex").write_text(
+        "\\documentclass{article}\\usepackage{booktabs}\\usepackage[T1]{fontenc}"
+        "\\begin{document}\\input{table}\\end{document}",
+        encoding="utf-8",
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-no-shell-escape", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    said = done.stdout.decode("utf-8", "replace")
+    assert done.returncode == 0, said
+    assert not re.search(r"^!|Missing character", said, re.MULTILINE)
+    assert (tmp_path / "page.pdf").read_bytes()[:4] == b"%PDF"
+
+
+def test_latex_that_needs_another_engine_says_so():
+    assert "% engine: LuaLaTeX" in to_latex(table(("日本", 0.5, None, 1)))
 
 
 def test_many_rows_stand_in_the_page_as_data():

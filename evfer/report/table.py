@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -186,6 +187,8 @@ def _mark(text: str) -> str:
     return " ".join(text.split())
 
 
+_LATIN_END = 0x180
+"""First letter beyond those that pdfLaTeX typesets without further packages."""
 _TEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -203,6 +206,10 @@ _TEX = {
     '"': r"\textquotedbl{}",
     "[": "{[}",  # after a line's end it would be that line's extra height
     "]": "{]}",
+    "`": r"\textasciigrave{}",  # this and the next join with their neighbours to other signs
+    "'": r"\textquotesingle{}",
+    "\x00": "{}",
+    "\N{REPLACEMENT CHARACTER}": "?",
     "\N{MINUS SIGN}": "$-$",
     "\N{EN DASH}": "--",
     "…": r"\ldots{}",
@@ -215,7 +222,6 @@ def to_latex(table: Table) -> str:
     shown = [table.columns[i] for i in table.shown]
     layout = "".join("l" if column.kind == "text" else "r" for column in shown)
     lines = [
-        "% \\usepackage{booktabs}, and \\usepackage[T1]{fontenc} for quotation marks",
         "\\begin{tabular}{" + layout + "}",
         "\\toprule",
         " & ".join(_tex(column.title) for column in shown) + r" \\",
@@ -224,8 +230,22 @@ def to_latex(table: Table) -> str:
     for row in table.rows:
         cells = (_tex(show(row[i], table.columns[i].kind)) for i in table.shown)
         lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+    text = "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+    return (
+        "% \\usepackage{booktabs}, and \\usepackage[T1]{fontenc} for quotation marks\n"
+        f"% engine: {_engine(text)}\n{text}"
+    )
 
 
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(letter, letter) for letter in " ".join(text.split()))
+    # marks that steer the direction of text have no width, and no glyph in any font
+    shown = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
+    plain = " ".join(shown.split()).replace("--", "-\x00-").replace("--", "-\x00-")
+    return "".join(_TEX.get(letter, letter) for letter in plain)
+
+
+def _engine(text: str) -> str:
+    """Say which engine typesets the letters of a text."""
+    if all(ord(letter) < _LATIN_END for letter in text):
+        return "pdfLaTeX and all others"
+    return "LuaLaTeX or XeLaTeX, with a font that has all of these letters"
