@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from evfer.bench import BenchConfig, BenchEvent, Row, load_config, make_jobs, ru
 from evfer.datasets import cards
 from evfer.errors import ConfigError, SourceError, UnknownNameError
 from evfer.folds import FoldPlan
-from evfer.models import create
+from evfer.models import create, resolve_options
 from evfer.recipe import SplitParams, default_recipe, has_protocol
 
 __all__ = ["Measurement", "measure", "prepare"]
@@ -34,6 +34,7 @@ class Measurement:
         config: the recipe.
         protocol: the protocol's name.
         leak: what the plan lets slip, in sentences.
+        options: all options of the network.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class Measurement:
     protocol: str
     leak: tuple[str, ...]
     repeats: tuple[FoldPlan, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def prepare(
@@ -110,7 +112,8 @@ def prepare(
             split = dataclasses.replace(split, n_folds=n_folds)
         plans = _plans(folder, entries, own, kind, split, seed)
         plan = plans[0]
-        create(model, len(index.class_names(entries)), settings.frames.n_steps, **settings.model)
+        n_classes, n_steps = len(index.class_names(entries)), settings.frames.n_steps
+        module = create(model, n_classes, n_steps, seed=0, **settings.model)
         for fold in only_folds or ():
             if not 0 <= fold < len(plan.splits):
                 raise ConfigError(
@@ -120,7 +123,8 @@ def prepare(
             *folds.explain(folds.leak(plan, entries)),
             *folds.explain_classes(plan, entries),
         )
-        found.append(Measurement(folder, plan, settings, kind, leak, plans[1:]))
+        options = resolve_options(module, settings.model)
+        found.append(Measurement(folder, plan, settings, kind, leak, plans[1:], options))
     return found
 
 

@@ -213,6 +213,19 @@ class BenchConfig:
             "augment": list(transforms.describe(self.augmentation())),
         }
 
+    def resolved(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Give every switch as plain data, for a result to say how it came about.
+
+        Args:
+            options: all of the network's, see `evfer.models.resolve_options`.
+        """
+        settings = config.to_dict(self)
+        return {
+            **{name: settings[name] for name in ("frames", "train", "select", "split")},
+            "augment": list(transforms.describe(self.augmentation())),
+            "model": dict(options),
+        }
+
     @functools.cached_property  # a study asks thousands of times
     def sha256(self) -> str:
         """Digest of every setting that shapes a result; a recipe's name is none."""

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,30 @@ def test_it_runs_and_says_what_it_does(capsys, data):
         assert (row["untrained"], row["untested"]) == ([], [])
         assert 0 <= row["loader_share"] <= 1
         assert row["epochs_run"] == 1
+        assert row["settings"]["train"]["weight_decay"] == 5e-4
+        assert row["settings"]["train"]["last_batch"] == "merge"
+        assert row["settings"]["frames"]["size"] == 16
+        assert row["settings"]["augment"] == []
+        assert row["settings"]["split"]["repeats"] == 1
+
+
+def test_a_row_holds_every_switch(capsys, data):
+    given = ["--only-folds", "0", "--no-energy", "--set", "model.reset=soft"]
+    code, out, err = bench(capsys, data, *given, "--dry-run", model="spiking-fer")
+    assert code == 0, err
+    assert 'reset = "soft"' in out
+    assert "delay = 0" in out
+    code, _, err = bench(capsys, data, *given, model="spiking-fer")
+    assert code == 0, err
+    (row,) = rows(data)
+    options = dataclasses.asdict(SpikingFERParams(reset="soft"))
+    # and so does the record beside, for which no value is none
+    text = (data / "out" / "run" / "run.toml").read_text()
+    (kept,) = tomllib.loads(text)["bench"].values()
+    for stored in (row["settings"], kept["recipe"]):
+        spelled = {k: None if v == "none" else v for k, v in stored["model"].items()}
+        assert spelled == options
+        assert {"frames", "train", "select", "split"} < set(stored)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

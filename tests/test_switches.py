@@ -75,10 +75,9 @@ def test_folds_without_a_choice_cannot_be_balanced(protocol):
 
 
 def test_one_person_cannot_be_split():
+    words = r"a set of one subject.*Convert clips of more people"
     for labels in ([1], [1, 2]):
-        with pytest.raises(
-            ConfigError, match=r"a set of one subject.*Convert clips of more people"
-        ):
+        with pytest.raises(ConfigError, match=words):
             folds.build(entries_of(labels), "strict")
     with pytest.raises(ConfigError, match="a set of one clip"):
         folds.build(entries_of([1]), "kfold")

@@ -218,6 +218,7 @@ def make_jobs(
         # built once, so that an option that is wrong shows before any training
         n_classes, n_steps = len(class_names(entries)), config.frames.n_steps
         module = models.create(model, n_classes, n_steps, seed=0, **config.model)
+        options = models.resolve_options(module, config.model)
         chosen = _choose(plan, only_folds)
         if config.select.on == "inner_validation" and not isinstance(module, models.Estimator):
             subject = {entry.clip_id: entry.subject for entry in entries}
@@ -241,6 +242,7 @@ def make_jobs(
                     protocol=protocol or plan.protocol,
                     seed=seed,
                     out=Path(out),
+                    options=options,
                     device=device,
                     threads=threads,
                     keep_weights=keep_weights,
@@ -383,7 +385,9 @@ def _describe_run(jobs: Sequence[FoldJob], command: str) -> None:
             "seed": job.seed,
             "sets": sorted({*before, *(job.folder.name for job in members)}),
             "recipe_sha256": job.config.sha256,
-            "recipe": configuration.to_dict(job.config) | job.config.shaping,
+            "recipe": configuration.to_dict(job.config)
+            | job.config.shaping
+            | job.config.resolved(job.options),
         }
     about = {
         "versions": provenance.versions(provenance.LEARNING_PACKAGES),

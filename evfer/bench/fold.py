@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class FoldJob:
         protocol: name for the row.
         seed: the run's seed.
         out: the run's folder.
+        options: all options of the network, see `evfer.models.resolve_options`.
         device: where to train.
         threads: threads that PyTorch may use; None leaves that alone.
         keep_weights: whether to write the tested weights.
@@ -68,6 +69,7 @@ class FoldJob:
     protocol: str
     seed: int
     out: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
     device: Any = "auto"
     threads: int | None = None
     keep_weights: bool = True
@@ -182,7 +184,8 @@ def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None)
             job.weights,
             {**about, "options": options, "classes": data.classes, "weights": result.weights},
         )
-    row = job.naming | _outcome(job, task, result) | _circumstances(job, result, threads)
+    row = job.naming | {"settings": job.config.resolved(job.options)}
+    row |= _outcome(job, task, result) | _circumstances(job, result, threads)
     return row | (_energy(job, task, result) if job.energy else {})
 
 

@@ -105,7 +105,8 @@ def command(
     if dry_run:
         for item in found:
             console.echo(f"# {item.folder.name}")
-            console.echo(config.to_toml(config.to_dict(item.config) | item.config.shaping))
+            shown = config.to_dict(item.config) | item.config.shaping
+            console.echo(config.to_toml(shown | item.config.resolved(item.options)))
         return
     folder = Path(out) / (run_name or model.replace(":", "-"))
     with console.Progress() as progress:

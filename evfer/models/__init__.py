@@ -9,18 +9,19 @@ A model is a function of `n_classes`, `n_steps` and options that gives a `torch.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from evfer import plugins
+from evfer import config, plugins
 from evfer.errors import ConfigError, UnknownNameError
 from evfer.models.estimator import Estimator
 
-__all__ = ["Estimator", "count_parameters", "create"]
+__all__ = ["Estimator", "count_parameters", "create", "resolve_options"]
 
 
 def create(
@@ -64,6 +65,20 @@ def create(
 def count_parameters(module: nn.Module) -> int:
     """Count a network's trainable parameters."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def resolve_options(module: nn.Module, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a network's options, those that were left at their defaults included.
+
+    Args:
+        module: what `create` built.
+        options: what it was given. A network that keeps no dataclass `params` of all its options
+            is known by these alone.
+    """
+    params = getattr(module, "params", None)
+    if not dataclasses.is_dataclass(params) or isinstance(params, type):
+        return dict(options)
+    return {**options, **config.to_dict(params)}
 
 
 def _check_options(name: str, factory: Callable[..., Any], options: dict[str, Any]) -> None:
