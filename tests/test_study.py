@@ -304,7 +304,24 @@ def test_validation_chooses_without_the_test(place, tmp_path):
         ]
         assert cell.validation == pytest.approx(np.mean(known))
     assert outcome.chosen == max(outcome.cells, key=lambda cell: cell.validation)
-    assert "Chosen on inner validation" in " ".join(study.describe_choice(outcome, "accuracy"))
+    said = " ".join(study.describe_choice(outcome, "accuracy"))
+    assert "Chosen on inner validation" in said
+    # each fold chooses for itself too
+    picked = []
+    for fold in range(3):
+        cells = [
+            (row["curve"][row["selected_epoch"] - 1]["validation_accuracy"], row["accuracy"], where)
+            for row, where in zip(lines(grid.out), grid.places, strict=True)
+            if where.fold == fold
+        ]
+        picked.append(max(cells, key=lambda cell: cell[0]))
+    assert outcome.nested.n == 3
+    assert outcome.nested.mean == pytest.approx(np.mean([score for _, score, _ in picked]))
+    names = [where.augmentation for *_, where in picked]
+    assert outcome.nested.picks == {name: names.count(name) for name in names}
+    assert "Chosen anew in each fold" in said
+    stored = json.loads(study.write_summary(study.summarise(grid), tmp_path)[0].read_text())
+    assert stored["outcomes"][0]["nested"]["picks"] == outcome.nested.picks
 
 
 def test_readings_of_one_augmentation_are_told_apart(place, tmp_path):

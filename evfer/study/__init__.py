@@ -16,6 +16,7 @@ from evfer.study.grid import Grid, Place, lay_out
 from evfer.study.recipe import StudyConfig, StudyParams, load_study
 from evfer.study.results import (
     Cell,
+    Nested,
     Outcome,
     Summary,
     describe_choice,
@@ -31,6 +32,7 @@ __all__ = [
     "Effect",
     "Fit",
     "Grid",
+    "Nested",
     "Observation",
     "Outcome",
     "Pace",

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from evfer.study.grid import Grid
 
 __all__ = [
     "Cell",
+    "Nested",
     "Outcome",
     "Summary",
     "describe_choice",
@@ -56,6 +58,25 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Nested:
+    """Scores where each fold chooses its own set of augmentations, by its own validation.
+
+    No test clip has a say in that, not even as somebody who is held out in another fold.
+
+    Args:
+        mean: mean of the scores.
+        std: sample standard deviation; None for fewer than two.
+        n: folds and seeds.
+        picks: how often each set was chosen.
+    """
+
+    mean: float
+    std: float | None
+    n: int
+    picks: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a study found about one network on one data set.
 
@@ -65,10 +86,12 @@ class Outcome:
         cells: the best first, those without results last.
         ols: the published regression.
         mixed: the one with splits as random effects.
-        chosen: set of augmentations with the best validation accuracy, which no test clip chose;
-            None where there was no validation, or results are missing.
+        chosen: set of augmentations with the best validation accuracy over all folds; None where
+            there was no validation, or results are missing. A fold's test clips did not choose
+            it in that fold, but may have in others.
         highest: set with the best test score: chosen by the test clips, and so optimistic.
         test_chose: what the test clips chose in each fold, such as the epoch.
+        nested: scores where each fold chose for itself; None where `chosen` is.
     """
 
     dataset: str
@@ -79,6 +102,7 @@ class Outcome:
     chosen: Cell | None
     highest: Cell | None
     test_chose: tuple[str, ...] = ()
+    nested: Nested | None = None
 
 
 @dataclass(frozen=True)
@@ -162,9 +186,10 @@ def _outcome(
     cells.sort(key=lambda cell: -math.inf if cell.mean is None else cell.mean, reverse=True)
     # cells with fewer folds than others were tested on other people
     whole = len({cell.n for cell in cells}) == 1 and bool(cells[0].n)
-    chosen = None
+    chosen = nested = None
     if whole and all(cell.validation is not None for cell in cells):
         chosen = max(cells, key=lambda cell: cell.validation or 0.0)
+        nested = _choose_in_folds(grid, [i for i in numbers if i in rows], rows, measure)
     return Outcome(
         dataset,
         model,
@@ -176,7 +201,21 @@ def _outcome(
         tuple(
             sorted({what for i in numbers if i in rows for what in rows[i]["leak"]["test_chose"]})
         ),
+        nested,
     )
+
+
+def _choose_in_folds(
+    grid: Grid, numbers: Sequence[int], rows: Mapping[int, Row], measure: str
+) -> Nested:
+    """Let each fold take the set that its own validation likes best; of equals the first."""
+    folds: dict[tuple[int, int], list[int]] = {}
+    for i in numbers:
+        folds.setdefault((grid.places[i].seed, grid.places[i].fold), []).append(i)
+    best = [max(members, key=lambda i: _validation(rows[i]) or 0.0) for members in folds.values()]
+    found = metrics.spread([float(rows[i][measure]) for i in best])
+    picks = Counter(grid.places[i].augmentation for i in best)
+    return Nested(found.mean, found.std, found.n, dict(picks.most_common()))
 
 
 def _cell(name: str, total: int, rows: Sequence[Row], measure: str) -> Cell:
@@ -329,6 +368,12 @@ def describe_choice(outcome: Outcome, measure: str) -> list[str]:
             f"Chosen on inner validation: {outcome.chosen.augmentation}, with a test {measure} of "
             f"{_percent(outcome.chosen.mean)}."
         )
+        if outcome.nested:
+            picks = ", ".join(f"{name} {n} times" for name, n in outcome.nested.picks.items())
+            found.append(
+                f"Chosen anew in each fold, so that no test clip has a say in any: {measure} "
+                f"{_percent(outcome.nested.mean)} over {outcome.nested.n} results ({picks})."
+            )
     else:
         found.append(
             'No set was chosen without the test clips: that needs select.on = "inner_validation".'
