@@ -19,6 +19,7 @@ from evfer.recipe import SplitParams, default_recipe, has_protocol
 __all__ = ["Measurement", "measure", "prepare"]
 
 _PUBLISHED = ("paper", "code")
+_BEST_IN_PAPER = ("fig6_A", "fig6_B", "fig6_C")
 _PROTOCOLS = ("strict", "loso", *_PUBLISHED)
 """Whole protocols: a way to split, and what a recipe changes for it."""
 
@@ -35,6 +36,7 @@ class Measurement:
         protocol: the protocol's name.
         leak: what the plan lets slip, in sentences.
         options: all options of the network.
+        chosen: what test clips choose or have chosen, in one sentence.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class Measurement:
     leak: tuple[str, ...]
     repeats: tuple[FoldPlan, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    chosen: str = ""
 
 
 def prepare(
@@ -124,7 +127,10 @@ def prepare(
             *folds.explain_classes(plan, entries),
         )
         options = resolve_options(module, settings.model)
-        found.append(Measurement(folder, plan, settings, kind, leak, plans[1:], options))
+        chosen_by_test = _explain_choice(settings, folder.name)
+        found.append(
+            Measurement(folder, plan, settings, kind, leak, plans[1:], options, chosen_by_test)
+        )
     return found
 
 
@@ -185,6 +191,27 @@ def measure(
         scheduler=scheduler,
         command=command,
         progress=progress,
+    )
+
+
+def _explain_choice(settings: BenchConfig, set_name: str) -> str:
+    """Say what test clips choose: the epoch, the augmentations or any other setting."""
+    card = cards.find_by_set(set_name)
+    taken = transforms.describe(settings.augmentation())
+    best = any(
+        taken == transforms.describe(transforms.build(transforms.parse_names(preset)))
+        for preset in _BEST_IN_PAPER
+    )
+    there = []
+    if settings.select.on == "best_test_epoch":
+        there.append("OPTIMISTIC: the test clips choose the epoch, as the published results do.")
+    if card and card.published and best:
+        there.append(
+            "The augmentations are those that the published study found best on test clips of this "
+            "data set; evfer study chooses without them."
+        )
+    return " ".join(there) or (
+        "Test clips choose nothing: neither the epoch nor augmentations nor any setting."
     )
 
 

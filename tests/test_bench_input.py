@@ -90,6 +90,7 @@ def test_it_runs_and_says_what_it_does(capsys, data):
     assert code == 0
     assert "strict split of 2 folds; 3 time_bins of 16 pixels by maxpool; no augmentation" in err
     assert "No subject is in training and test of the same fold" in err
+    assert "Test clips choose nothing: neither the epoch nor augmentations nor any setting" in err
     assert "over 2 folds; chance 0.333, epoch chosen by last" in out
     assert "energy, mJ" in out
     for row in rows(data):

@@ -55,6 +55,25 @@ def test_published_protocols_are_whole_or_refused(tmp_path, protocol):
         prepare(tmp_path, "spiking-fer", protocol=protocol, recipe="demo")
 
 
+def test_what_test_clips_choose_is_said(tmp_path):
+    for name in ("CKPlusDVS", "TinyDVS"):
+        write_set(tmp_path, name)
+
+    def said(name, **given):
+        (found,) = prepare(tmp_path, "spiking-fer", datasets=[name], recipe="spiking-fer", **given)
+        return found.chosen
+
+    paper = "the published study found best on test clips of this data set"
+    assert paper in said("CKPlusDVS")
+    assert paper in said("CKPlusDVS", eda="fig6_C")
+    nothing = "Test clips choose nothing: neither the epoch nor augmentations nor any setting."
+    assert said("CKPlusDVS", eda="hflip") == nothing
+    assert said("TinyDVS") == nothing
+    both = said("CKPlusDVS", protocol="paper")
+    assert both.startswith("OPTIMISTIC: the test clips choose the epoch")
+    assert paper in both
+
+
 def test_what_is_wrong_shows_before_any_training(data):
     with pytest.raises(UnknownNameError, match="one of code, loso, paper, strict"):
         prepare(data, "resnet18", protocol="published")

@@ -165,9 +165,7 @@ def _announce(item: Measurement) -> None:
         f"{' + '.join(names) or 'no augmentation'}; {train.optimizer} at {train.lr:g}, "
         f"{train.batch_size} clips a batch, precision {train.precision}"
     )
-    if settings.select.on == "best_test_epoch":
-        console.warn("OPTIMISTIC: the test clips choose the epoch, as the published results do.")
-    for sentence in item.leak:
+    for sentence in (item.chosen, *item.leak):
         console.warn(sentence)
 
 
