@@ -298,11 +298,19 @@ def start(tmp_path, tiny, arguments):
     )
     environment = {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
     return subprocess.Popen(
-        [sys.executable, tmp_path / "script.py"], env=environment, start_new_session=True
-    )
+        [sys.executable, tmp_path / "script.py"], env=environment, start_new_session=True,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
-def wait_for(found, child, seconds=120):
+def hold(event):
+    """Stay in the middle of the second fold."""
+    if event.kind == "train" and (event.fold, event.train.epoch) == (1, 2):
+        print("in the middle", flush=True)
+        time.sleep(600)
+
+
+def wait_for(found, child, seconds=300):
     """Wait until something is there while a process lives."""
     deadline = time.monotonic() + seconds
     while not found():
@@ -314,15 +322,13 @@ def wait_for(found, child, seconds=120):
 
 def test_a_fold_killed_by_force_ends_in_the_same_row(tiny, undisturbed_slow, tmp_path):
     """A real SIGKILL in the middle of the second fold, and the same command again."""
-    child = start(tmp_path, tiny, "model='test_bench:slow_net'")
+    child = start(tmp_path, tiny, "model='test_bench:slow_net', progress=hold")
     out = tmp_path / "out"
     try:
-        wait_for(lambda: (out / "rows.jsonl").exists() and lines(out), child)
-        wait_for(lambda: list((out / "checkpoints").glob("*-fold1-*.state.pt")), child)
-        time.sleep(0.1)
+        assert child.stdout.readline() == "in the middle\n"
     finally:
         os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        child.communicate()
     assert [row["fold"] for row in lines(out)] == [0]
     events = []
     rows = run(tiny, out, model="test_bench:slow_net", progress=events.append)

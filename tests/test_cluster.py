@@ -49,7 +49,7 @@ def cluster(tmp_path_factory):
     address = process.stdout.readline().strip()
     assert address.startswith("tcp://")
     yield address
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode == 0
 
 
@@ -202,14 +202,14 @@ def test_a_worker_that_sees_other_folders_is_refused(tmp_path):
 
 def test_ctrl_c_keeps_what_is_done(cluster, tmp_path):
     command = [sys.executable, "-m", "evfer", "convert", "--dataset", "demo", "--out", tmp_path]
-    command += ["--scheduler", cluster, "--set", "dataset.people=6", "--set", "dataset.frames=9"]
+    command += ["--scheduler", cluster, "--set", "dataset.people=12", "--set", "dataset.frames=9"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     folder = tmp_path / "FerDVS" / "DemoDVS"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(list(folder.glob("*/[0-9]*.h5"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "What is finished is kept" in err
     assert "Traceback" not in err
@@ -221,7 +221,7 @@ def test_no_cluster_there(capsys, tmp_path):
     for address in ("127.0.0.1:1", "nonsense", "foo://127.0.0.1:1"):
         start = time.monotonic()
         assert main([*given, address]) == 2
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 60  # 8 s to connect; a client would go on trying
         said = " ".join(capsys.readouterr().err.split())
         assert f"{address}: no Dask scheduler answers" in said
         assert "dask scheduler" in said

@@ -50,7 +50,7 @@ def run(capsys, *arguments):
     return code, " ".join(said.out.split()), " ".join(said.err.split())
 
 
-def wait_for(condition, seconds=60.0):
+def wait_for(condition, seconds=300.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -70,18 +70,36 @@ def test_a_killed_worker_costs_no_clip(undisturbed, tmp_path):
     assert not list(tmp_path.rglob("*.part*"))
 
 
+def hold(progress):
+    """Stay in the middle, however slowly those who wait for it look."""
+    if progress.done == 3:
+        print("three clips", flush=True)
+        time.sleep(600)
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 def test_workers_end_with_a_killed_parent(undisturbed, tmp_path, capsys):
-    command = [sys.executable, "-m", "evfer", "convert", *GIVEN, "--out", tmp_path]
-    parent = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.DEVNULL)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from test_faults import *\n"
+        "if __name__ == '__main__':\n"
+        f"    convert.convert(DEMO, None, Path({str(tmp_path)!r}), PLAIN, n_workers=2,"
+        " on_progress=hold)\n"
+    )
+    here = Path(__file__).parent
+    parent = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env={**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"},
+    )  # fmt: skip
     folder = tmp_path / "FerDVS" / "DemoDVS"
-    wait_for(lambda: len(list(folder.glob("*/[0-9]*.h5"))) >= 3)
+    assert parent.stdout.readline() == "three clips\n"
     found = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
     children = [int(pid) for pid in found]
     assert len(children) >= 2
     parent.kill()
     parent.wait()
-    wait_for(lambda: not any(is_alive(pid) for pid in children), 15)
+    parent.stdout.close()
+    wait_for(lambda: not any(is_alive(pid) for pid in children), 60)
     assert not (folder / "index.csv").exists()
     (folder / "S001" / f".007.{host_tag()}-{children[0]}.part.h5").write_bytes(b"half")
     code, out, _ = run(capsys, "convert", *GIVEN, "--out", tmp_path, "--workers", 2)

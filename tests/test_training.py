@@ -138,14 +138,16 @@ def test_the_process_may_be_killed_at_any_time(data, tmp_path):
         "import torch; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
         "from test_training import *\n"
-        f"fit(build, task(make_set(), train={{'epochs': 4000}}), checkpoint=Path({str(path)!r}),"
+        f"fit(build, task(make_set(), train={{'epochs': 40_000}}), checkpoint=Path({str(path)!r}),"
         " checkpoint_every_s=0)\n"
     )
     here = Path(__file__).parent
     child = subprocess.Popen([sys.executable, "-c", script], cwd=here.parent, env=_paths(here))
     try:
-        deadline = time.monotonic() + 60
-        while not path.exists() and time.monotonic() < deadline and child.poll() is None:
+        deadline = time.monotonic() + 300
+        while (state := load_checkpoint(path, "key")) is None or not state["curve"]:
+            assert time.monotonic() < deadline
+            assert child.poll() is None
             time.sleep(0.01)
         time.sleep(0.3)
     finally:
@@ -153,7 +155,7 @@ def test_the_process_may_be_killed_at_any_time(data, tmp_path):
         child.wait()
     state = load_checkpoint(path, "key")
     assert state is not None
-    assert 0 < len(state["curve"]) < 4000
+    assert 0 < len(state["curve"]) < 40_000
     assert not [p for p in tmp_path.iterdir() if p.name != "state.pt" and ".part" not in p.name]
 
 
