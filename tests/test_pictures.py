@@ -92,6 +92,8 @@ def test_shorten_drops_what_no_file_can_hold():
     assert shorten("a\x00b\ud800c\x1b", 9) == "a\ufffdb\ufffdc\ufffd"
     assert shorten("häppi 喜", 9) == "häppi 喜"
     assert len(shorten("x" * 50, 10)) == 10
+    # marks that would turn the text around them: "abc" read from the right
+    assert shorten("\u202eabc\u202c \u2067d\u2069", 20) == "\ufffdabc\ufffd \ufffdd\ufffd"
 
 
 def test_figures_repeat_byte_for_byte_and_keep_text_plain():

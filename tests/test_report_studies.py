@@ -124,3 +124,18 @@ def test_all_subsets_are_told_apart(tmp_path):
     (study,) = studies_of(tmp_path)
     assert (len(study.variants), study.subsets, study.factors) == (32, 32, COMMON)
     assert len(study.ols.effects) == 6
+
+
+def test_the_summary_of_a_study_alone_says_that_the_test_clips_chose(tmp_path):
+    write_study(tmp_path / "study", PLAIN)
+    written = report.render(tmp_path, tmp_path / "out")
+    text = Page(written.page).text
+    assert "With 4 sets of augmentations, m reaches" in text
+    assert "The test clips tell here which set is best, so its score is too good" in text
+    assert "scores highest" not in text
+    assert not any(path.name.startswith("accuracy-") for path in written.figures)
+    # beside another network the scores are drawn and compared as ever
+    write_run(tmp_path / "other", make_rows("resnet18", 0.9))
+    written = report.render(tmp_path, tmp_path / "out2")
+    assert "resnet18 scores highest" in Page(written.page).text
+    assert any(path.name.startswith("accuracy-") for path in written.figures)

@@ -31,7 +31,11 @@ _STYLE: Any = {
     "axes.formatter.useoffset": False,
     "path.simplify": True,
 }
-_UNPRINTABLE = re.compile(r"[^\t\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x9f]")
+_UNPRINTABLE = re.compile(
+    r"[^\t\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x9f]"
+    # marks that turn the direction of the text around them
+    r"|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 @contextlib.contextmanager

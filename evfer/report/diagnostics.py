@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from evfer.pictures.drawing import shorten
-from evfer.report.drawing import WIDTH, Drawing, Figure, finish
+from evfer.report.drawing import WIDTH, Drawing, Figure, abridge, finish
 from evfer.report.energy import PUBLISHED_ANN_MJ, PUBLISHED_SNN_MJ, RowEnergy
 from evfer.report.figures import MOST_GROUPS
 from evfer.report.summary import Arena, Group
@@ -41,7 +40,7 @@ def anytime_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figur
                 axes.plot(steps, values, color=colour, linewidth=0.9, alpha=0.35)
             steps = range(1, len(group.anytime) + 1)
             values = [100 * share for share in group.anytime]
-            axes.plot(steps, values, color=colour, linewidth=2.2, label=shorten(group.name, 30))
+            axes.plot(steps, values, color=colour, linewidth=2.2, label=abridge(group.name, 30))
             for step, value in zip(steps, values, strict=True):
                 (dot,) = axes.plot([step], [value], "o", color=colour, markersize=4.5)
                 drawing.tip(dot, f"{group.name}: {value:.1f}% after step {step}")
@@ -82,7 +81,7 @@ def subject_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figur
                 (dot,) = axes.plot([share], [row + lift], "o", color=colour, markersize=4)
                 dot.set_alpha(0.7)
                 drawing.tip(dot, f"{person.subject}: {share:.1f}% of {person.n} tests")
-            label = shorten(group.name, 38)
+            label = abridge(group.name, 38)
             axes.text(
                 0.5, row - 0.3, label, color=theme.ink, fontsize=9, weight="bold", va="bottom"
             )
@@ -126,7 +125,7 @@ def calibration_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> F
             bins = [b for b in group.calibration.bins if b.n] if group.calibration else []
             colour = theme.at(colours[group.name])
             points = [(100 * (b.confidence or 0), 100 * (b.accuracy or 0)) for b in bins]
-            label = f"{shorten(group.name, 20)}, ECE {percent(group.ece)}"
+            label = f"{abridge(group.name, 20)}, ECE {percent(group.ece)}"
             # one answer alone is right or wrong: joined, such points are a zigzag of chance
             joined = [point for point, b in zip(points, bins, strict=True) if b.n >= _FEW]
             x, y = zip(*joined, strict=True) if joined else ((), ())
@@ -174,7 +173,7 @@ def energy_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure
         for number, group in enumerate(groups):
             colour = theme.at(colours[group.name])
             lift = 0.5 * (number / max(1, len(groups) - 1) - 0.5) if len(groups) > 1 else 0.0
-            axes.plot([], [], "s", color=colour, label=shorten(group.name, 30))
+            axes.plot([], [], "s", color=colour, label=abridge(group.name, 30))
             for row, (account, parts) in enumerate(_ACCOUNTS):
                 for field, marker, words in parts:
                     value = getattr(group.energy, field)

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure as Canvas
 from evfer.pictures.drawing import fixed_style, png_bytes, shorten, svg_text
 from evfer.report.summary import Arena
 
-__all__ = ["PRINT", "WIDTH", "Drawing", "Figure", "Theme", "finish", "seats"]
+__all__ = ["PRINT", "WIDTH", "Drawing", "Figure", "Theme", "abridge", "finish", "seats"]
 
 WIDTH = 4.0
 """Inches; narrow, so that letters of 8 points stay large enough on a phone and in a column."""
@@ -147,6 +147,20 @@ def seats(arenas: Sequence[Arena]) -> dict[str, int]:
     """Give each group's name a colour by number, the same on every data set."""
     names = dict.fromkeys(group.name for arena in arenas for group in arena.groups)
     return {name: index % len(PRINT.series) for index, name in enumerate(sorted(names))}
+
+
+def abridge(name: str, length: int) -> str:
+    """Give a group's name at most so many characters long, its end kept.
+
+    Names of one model's groups begin alike and differ at their ends.
+
+    Example:
+        >>> abridge("m, common(hflip+noise)", 14)
+        'm, c…ip+noise)'
+    """
+    clean = shorten(name, len(name) + 1)
+    head = length // 3
+    return clean if len(clean) <= length else f"{clean[:head]}…{clean[head + 1 - length :]}"
 
 
 def finish(

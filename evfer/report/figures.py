@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from evfer.pictures.drawing import shorten
-from evfer.report.drawing import WIDTH, Drawing, Figure, finish
+from evfer.report.drawing import WIDTH, Drawing, Figure, abridge, finish
 from evfer.report.rows import Epoch
 from evfer.report.summary import Arena, Group
 from evfer.report.words import interval, percent
@@ -82,7 +82,7 @@ def _draw_group(drawing: Drawing, axes: Axes, group: Group, row: int, colour: st
     (line,) = axes.plot([mean, mean], [row - 0.24, row + 0.24], linewidth=2.2)
     line.set_color(drawing.theme.ink)
     drawing.tip(line, f"{group.name}: mean over {len(scores)} results {mean:.1f}%")
-    label, words = shorten(group.name, 34), f"{mean:.1f}%"
+    label, words = abridge(group.name, 34), f"{mean:.1f}%"
     style: dict[str, Any] = {"color": drawing.theme.ink, "fontsize": 9, "va": "bottom"}
     axes.text(0.8, row - 0.33, label, weight="bold", **style)
     axes.text(99.2, row - 0.33, words, ha="right", **style)

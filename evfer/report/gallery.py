@@ -15,7 +15,7 @@ from evfer.report.diagnostics import (
 from evfer.report.drawing import Figure, seats
 from evfer.report.figures import confusion_figure, curve_figure, score_figure
 from evfer.report.looking import Looks, look_figure
-from evfer.report.studies import AugmentationStudy
+from evfer.report.studies import AugmentationStudy, holds_only_studies
 from evfer.report.study_figures import effects_figure, sets_figure, steps_figure
 from evfer.report.summary import Arena, Group
 
@@ -112,7 +112,9 @@ def draw_all(
 
         drawn.append(
             ArenaFigures(
-                score_figure(arena, name("accuracy"), colours),
+                None  # the study's own figure shows all of them
+                if holds_only_studies(arena, studies)
+                else score_figure(arena, name("accuracy"), colours),
                 _each(own, "confusion", confusion_figure, arena, names),
                 _each(own, "curves", curve_figure, arena, names),
                 anytime_figure(arena, name("anytime"), colours),

@@ -19,7 +19,7 @@ from evfer.report.looking import Looks
 from evfer.report.markup import table_html
 from evfer.report.results import Results, Run
 from evfer.report.rows import FoldRow
-from evfer.report.studies import AugmentationStudy
+from evfer.report.studies import AugmentationStudy, holds_only_studies
 from evfer.report.summary import MOST_COMPARED, Arena, Group
 from evfer.report.table import Table
 
@@ -90,6 +90,7 @@ def compose(
         facts=_facts(arenas),
         arenas=list(zip(arenas, gallery.arenas, strict=True)),
         studies=list(zip(studies, gallery.studies, strict=False)),
+        only_studies=lambda arena: holds_only_studies(arena, studies),
         gallery=gallery,
         tables=tables,
         table=lambda name, **options: table_html(tables[name], **options),

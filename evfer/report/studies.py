@@ -21,7 +21,7 @@ from evfer.transforms import COMMON, parse_names
 if TYPE_CHECKING:
     from evfer.study import Fit
 
-__all__ = ["AugmentationStudy", "Step", "Variant", "find_studies"]
+__all__ = ["AugmentationStudy", "Step", "Variant", "find_studies", "holds_only_studies"]
 
 _BESIDE = ("augment", "name", "about", "citations")
 """Parts of a recipe in which variants of a study may differ."""
@@ -121,6 +121,12 @@ def find_studies(arenas: Sequence[Arena], results: Results) -> tuple[Augmentatio
             if len(variants) > 1:
                 found.append(_study(str(key[0]), arena, list(variants.values())))
     return tuple(found)
+
+
+def holds_only_studies(arena: Arena, studies: Sequence[AugmentationStudy]) -> bool:
+    """Whether all groups of an arena are variants of its studies."""
+    own = [study.names for study in studies if study.arena is arena]
+    return bool(own) and {group.name for group in arena.groups} <= set().union(*own)
 
 
 def _augmentations(group: Group, results: Results) -> tuple[Augmentations, str] | None:

@@ -46,7 +46,7 @@
   addEventListener("scroll", () => { hint.hidden = true; }, { passive: true });
 
   // tables: sort, filter, and rows that only stand in the page as data
-  const PAGE = 200;
+  const PAGE = matchMedia("(max-width: 640px)").matches ? 15 : 50;
   const FEW = 8;
   const order = new Intl.Collator(undefined, { numeric: true }).compare;
   for (const holder of document.querySelectorAll(".table")) {
