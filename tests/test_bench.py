@@ -2,112 +2,29 @@
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 import tomllib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from benching import MODEL, Killed, lines, run, timeless, write_set
 from learning import SENSOR, make_config, make_set, small_net
 
 from evfer import config, folds, index, metrics, store
 from evfer.bench import bench, load_config, load_weights, row_key
 from evfer.bench.rows import forget, open_rows
-from evfer.errors import ConfigError, DataError, RecordingError, SourceError, UnknownNameError
+from evfer.errors import ConfigError, RecordingError, SourceError, UnknownNameError
 from evfer.loading import Loader, load_set
 from evfer.recipe import BenchConfig, default_recipe
 from evfer.report.rows import parse_row
 from evfer.training import answer
 
-MODEL = "learning:small_net"
-TIMES = ("train_seconds", "test_seconds", "loader_share")
-
-
-def failing_net(n_classes, n_steps):
-    """A network whose loss is no number from its third batch on."""
-    net = small_net(n_classes, n_steps)
-    calls = []
-
-    def spoil(module, args, output):
-        calls.append(1)
-        return output * (float("nan") if len(calls) > 2 else 1)
-
-    net.register_forward_hook(spoil)
-    return net
-
-
-def dying_net(n_classes, n_steps):
-    """A network whose process dies in its second batch."""
-    net = small_net(n_classes, n_steps)
-    calls = []
-
-    def die(module, args):
-        calls.append(1)
-        if len(calls) > 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    net.register_forward_pre_hook(die)
-    return net
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def write_set(data_folder, name="TinyDVS", n_folds=4, protocol="strict"):
-    """Write a set of eight people who show three of the published labels, and its folds."""
-    data = make_set()
-    root = index.set_folder(data_folder, name)
-    entries = []
-    for i, clip_id in enumerate(data.clip_ids):
-        subject, sequence = clip_id.split("/")
-        path = f"{subject}/{sequence}.h5"
-        digest = store.write(root / path, data.events(i), SENSOR, {}, duration_us=60_000)
-        entries.append(
-            index.IndexEntry(
-                clip_id, path, subject, int(sequence), int(data.labels[i]) + 1,
-                data.classes[data.labels[i]], len(data.events(i)), 60_000, 1, "", digest, "",
-                25.0, 9,
-            )
-        )  # fmt: skip
-    index.write_index(root, entries)
-    folds.write(root, folds.build(entries, protocol, n_folds), entries)
-    return root
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     return write_set(tmp_path_factory.mktemp("data"))
-
-
-def run(folder, out, **settings):
-    recipe = settings.pop("config", None) or make_config(train={"epochs": 3})
-    model = settings.pop("model", MODEL)
-    settings = {"tensorboard": False, "checkpoint_every_s": 0.0} | settings
-    return bench([folder], model, recipe, out=out, **settings)
-
-
-def timeless(row):
-    row = json.loads(json.dumps(row))
-    for name in TIMES:
-        del row[name]
-    for record in row["curve"]:
-        del record["seconds"], record["loader_seconds"]
-    del row["run"]
-    return row
-
-
-def lines(out):
-    return [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +122,7 @@ def test_another_seed_recipe_model_plan_or_set_is_another_result(tiny, tmp_path)
     run(tiny, tmp_path, **first)
     run(tiny, tmp_path, **first, seed=1)
     run(tiny, tmp_path, **first, config=make_config(train={"epochs": 2}))
-    run(tiny, tmp_path, **first, model="test_bench:small_net")
+    run(tiny, tmp_path, **first, model="benching:small_net")
     entries = index.read_index(tiny)
     run(tiny, tmp_path, **first, plans={"TinyDVS": folds.build(entries, "strict", 2)})
     other = write_set(tmp_path / "other")
@@ -222,229 +139,6 @@ def test_another_seed_recipe_model_plan_or_set_is_another_result(tiny, tmp_path)
     same = make_config(name="renamed", train={"epochs": 3, "momentum": 0.9, "clip_norm": "none"})
     run(tiny, tmp_path, **first, config=same)
     assert len(lines(tmp_path)) == 6
-
-
-class Killed(Exception):
-    pass
-
-
-def test_a_bench_killed_inside_a_fold_ends_in_the_same_rows(tiny, undisturbed, tmp_path):
-    def kill(event):
-        if event.train and event.fold == 1 and (event.train.epoch, event.train.step) == (3, 2):
-            raise Killed
-
-    with pytest.raises(Killed):
-        run(tiny, tmp_path, progress=kill)
-    assert [row["fold"] for row in lines(tmp_path)] == [0]
-    assert len(list((tmp_path / "checkpoints").glob("*.state.pt"))) == 1
-    events = []
-    rows = run(tiny, tmp_path, progress=events.append)
-    trained = [e.train for e in events if e.kind == "train"]
-    assert (trained[0].fold, trained[0].epoch, trained[0].step) == (1, 3, 1)
-    assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed[0]]
-    assert not list((tmp_path / "checkpoints").glob("*.state.pt"))
-
-
-def test_ctrl_c_keeps_finished_rows(tiny, tmp_path):
-    def interrupt(event):
-        if event.train and event.fold == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(tiny, tmp_path, progress=interrupt)
-    assert [row["fold"] for row in lines(tmp_path)] == [0, 1]
-
-
-def test_workers_change_nothing(tiny, undisturbed, tmp_path):
-    events = []
-    rows = run(tiny, tmp_path, workers=2, threads=1, progress=events.append)
-    assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed[0]]
-    assert sorted(row["fold"] for row in lines(tmp_path)) == [0, 1, 2, 3]
-    assert {e.fold for e in events if e.kind == "train"} == {0, 1, 2, 3}
-
-
-@pytest.mark.slow
-def test_a_fault_in_a_worker_reaches_the_caller(tiny, tmp_path):
-    with pytest.raises(ConfigError, match=r"the loss is nan in fold [01], epoch 1, batch 3"):
-        run(tiny, tmp_path, model="test_bench:failing_net", workers=2, threads=1)
-
-
-@pytest.mark.slow
-def test_a_worker_that_dies_is_named(tiny, tmp_path):
-    with pytest.raises(DataError, match=r"the process that worked on fold [01] of TinyDVS died"):
-        run(tiny, tmp_path, model="test_bench:dying_net", workers=2, threads=1)
-
-
-def slow_net(n_classes, n_steps):
-    """The small network, slow enough to be killed inside a fold."""
-    net = small_net(n_classes, n_steps)
-    net.register_forward_pre_hook(lambda module, args: time.sleep(0.05))
-    return net
-
-
-@pytest.fixture(scope="module")
-def undisturbed_slow(tiny, tmp_path_factory):
-    return run(tiny, tmp_path_factory.mktemp("slow") / "run", model="test_bench:slow_net")
-
-
-def start(tmp_path, tiny, arguments):
-    """Run the bench of these tests in a process of its own."""
-    here = Path(__file__).parent
-    (tmp_path / "script.py").write_text(
-        "import torch; torch.set_num_threads(1)\n"
-        "from test_bench import *\n"
-        "if __name__ == '__main__':\n"
-        f"    run(Path({str(tiny)!r}), Path({str(tmp_path / 'out')!r}), {arguments})\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
-    return subprocess.Popen(
-        [sys.executable, tmp_path / "script.py"], env=environment, start_new_session=True,
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def hold(event):
-    """Stay in the middle of the second fold."""
-    if event.kind == "train" and (event.fold, event.train.epoch) == (1, 2):
-        print("in the middle", flush=True)
-        time.sleep(600)
-
-
-def wait_for(found, child, seconds=300):
-    """Wait until something is there while a process lives."""
-    deadline = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < deadline
-        assert child.poll() is None
-        time.sleep(0.02)
-    return found()
-
-
-def test_a_fold_killed_by_force_ends_in_the_same_row(tiny, undisturbed_slow, tmp_path):
-    """A real SIGKILL in the middle of the second fold, and the same command again."""
-    child = start(tmp_path, tiny, "model='test_bench:slow_net', progress=hold")
-    out = tmp_path / "out"
-    try:
-        assert child.stdout.readline() == "in the middle\n"
-    finally:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.communicate()
-    assert [row["fold"] for row in lines(out)] == [0]
-    events = []
-    rows = run(tiny, out, model="test_bench:slow_net", progress=events.append)
-    first = next(event.train for event in events if event.kind == "train")
-    assert first.fold == 1
-    assert first.epoch > 1  # it went on from the checkpoint
-    assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed_slow]
-    assert not [p for p in out.rglob(".*.part*")]
-
-
-@pytest.mark.slow
-def test_a_worker_killed_by_force_is_replaced(tiny, undisturbed_slow, tmp_path):
-    """Somebody else's SIGKILL, as from a machine that is out of memory, ends nothing."""
-    child = start(tmp_path, tiny, "model='test_bench:slow_net', workers=2, threads=1")
-    out = tmp_path / "out"
-    try:
-        wait_for(lambda: len(list((out / "checkpoints").glob("*.state.pt"))) == 2, child)
-        workers = [pid for pid in _children(child.pid) if "spawn_main" in _command(pid)]
-        assert len(workers) == 2
-        os.kill(workers[0], signal.SIGKILL)
-        assert child.wait(180) == 0
-    finally:
-        if _session_lives(child.pid):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-    rows = sorted(lines(out), key=lambda row: row["fold"])
-    assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed_slow]
-
-
-def _children(pid):
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return sorted({int(child) for task in tasks for child in task.read_text().split()})
-
-
-def _command(pid):
-    return Path(f"/proc/{pid}/cmdline").read_text()
-
-
-def test_processes_take_seats_and_leave_them(tmp_path):
-    """What spreads processes over GPUs: the lowest number that no living process has."""
-    code = (
-        "import sys; from pathlib import Path; from evfer.bench.pool import take_seat\n"
-        "print(take_seat(Path(sys.argv[1])), take_seat(Path(sys.argv[1])), flush=True)\n"
-        "sys.stdin.read()"
-    )
-
-    def sit():
-        child = subprocess.Popen(
-            [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        first, second = map(int, child.stdout.readline().split())
-        assert first == second
-        return first, child
-
-    (a, first), (b, second) = sit(), sit()
-    assert (a, b) == (0, 1)
-    first.kill()
-    first.communicate()
-    c, third = sit()
-    assert c == 0
-    for child in (second, third):
-        child.communicate(b"")
-        assert child.returncode == 0
-
-
-def test_gpus_are_shared_out(tmp_path, monkeypatch):
-    from evfer.bench import pool
-
-    monkeypatch.setattr(pool, "take_seat", lambda: 3)
-    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
-    for visible, count, mine in (("", 2, "1"), ("4,5,6,7", 4, "7"), ("", 1, ""), ("", 0, "")):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-        monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
-        pool._choose_gpu.__wrapped__()
-        assert os.environ["CUDA_VISIBLE_DEVICES"] == mine
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupt", "kill"])
-def test_workers_end_with_their_parent(tiny, tmp_path, number):
-    here = Path(__file__).parent
-    script = (
-        "from test_bench import *\n"
-        "if __name__ == '__main__':\n"
-        f"    run(Path({str(tiny)!r}), Path({str(tmp_path)!r}), workers=2, threads=1,"
-        " config=make_config(train={'epochs': 100000}))\n"
-    )
-    (tmp_path / "script.py").write_text(script)
-    environment = {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
-    child = subprocess.Popen(
-        [sys.executable, tmp_path / "script.py"], env=environment, start_new_session=True
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while len(list((tmp_path / "checkpoints").glob("*.state.pt"))) < 2:
-            assert time.monotonic() < deadline
-            assert child.poll() is None
-            time.sleep(0.1)
-        child.send_signal(number)
-        assert child.wait(30) != 0
-        deadline = time.monotonic() + 30
-        while _session_lives(child.pid):
-            assert time.monotonic() < deadline, "workers live on"
-            time.sleep(0.1)
-    finally:
-        if _session_lives(child.pid):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-
-
-def _session_lives(group):
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_row_that_was_cut_short_is_mended(tiny, undisturbed, tmp_path):

@@ -266,7 +266,7 @@ def test_dask_is_not_installed(capsys, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_folds_on_a_cluster(cluster, tmp_path, monkeypatch):
     """The same rows as in this process, a worker's death or not."""
-    from test_bench import run, timeless, write_set
+    from benching import run, timeless, write_set
 
     folder = write_set(tmp_path / "data")
     here = run(folder, tmp_path / "here", threads=1)

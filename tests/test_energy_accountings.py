@@ -7,7 +7,7 @@ import json
 
 import pytest
 import torch
-from test_bench import write_set
+from benching import write_set
 from torch import nn
 
 from evfer import index

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from test_bench import write_set
+from benching import write_set
 
 from evfer import index, plugins
 from evfer.errors import ConfigError, SourceError, UnknownNameError
@@ -127,4 +127,4 @@ def test_changed_labels_or_a_changed_model_are_another_result(data, tmp_path, mo
 
 def test_source_digest():
     assert plugins.source_digest("evfer.models", "resnet18") == ""
-    assert len(plugins.source_digest("evfer.models", "test_bench:failing_net")) == 64
+    assert len(plugins.source_digest("evfer.models", "benching:failing_net")) == 64

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from benching import lines, timeless, write_set
 from stopping import stop
-from test_bench import lines, timeless, write_set
 
 from evfer import metrics, study, transforms
 from evfer.cli import main

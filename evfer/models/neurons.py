@@ -13,8 +13,8 @@ from V = V_r, which is where every sequence starts: a node keeps no state betwee
 Two back ends compute the same: SpikingJelly's nodes, and a fused one that runs all steps inside
 one autograd function. The fused one keeps only its input for the backward pass and works out the
 potentials again there, in pieces that fit the processor's cache. It gives the very spikes and
-gradients that SpikingJelly gives, to the bit (`tests/test_models.py`), for less time and memory
-(`tests/bench/models.py`).
+gradients that SpikingJelly gives, to the bit (`tests/test_models_parts.py`), for less time and
+memory (`tests/bench/models.py`).
 In half precision it integrates in float32, SpikingJelly's nodes in the input's own type.
 """
 
