@@ -210,7 +210,7 @@ def _spell(hint: Any) -> str:
     if isinstance(hint, type) and not typing.get_args(hint):
         return {
             "str": "text",
-            "float": "number",
+            "float": "finite number",
             "int": "whole number",
             "bool": "true or false",
         }.get(hint.__name__, hint.__name__)

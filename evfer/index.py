@@ -8,6 +8,7 @@ The folder is named FerDVS because tonic's loaders look in a folder named after 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -17,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from evfer.errors import RecordingError, SourceError
+from evfer.config import read_toml
+from evfer.errors import ConfigError, RecordingError, SourceError
 from evfer.files import write_text
 
 __all__ = [
@@ -124,11 +126,19 @@ def find_set(data: Path, dataset: str) -> Path:
     for name in there:
         if _key(name) == wanted:
             return set_folder(data, name)
+    titled = [name for name in there if _made_from(set_folder(data, name)) == dataset]
+    again = f"Run: evfer convert --dataset {dataset} --out {data}"
     raise SourceError(
         f'no converted set "{dataset}" under {Path(data) / "FerDVS"}',
         expected="one of " + ", ".join(there) if there else "a folder that evfer convert made",
-        hint=f"Run: evfer convert --dataset {dataset} --out {data}",
+        hint=f"It was converted under another title: --dataset {titled[0]}" if titled else again,
     )
+
+
+def _made_from(folder: Path) -> object:
+    with contextlib.suppress(ConfigError):
+        return read_toml(folder / "conversion.toml").get("dataset")
+    return None
 
 
 def _key(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 
 import h5py
 import numpy as np
@@ -68,6 +69,17 @@ def test_folds_keep_people_apart(data):
         evfer.FerDVS(data, "ck+", fold=2)
     with pytest.raises(SourceError, match="no converted set"):
         evfer.FerDVS(data, "mmi")
+
+
+def test_a_set_of_another_title_is_named(data, tmp_path):
+    folder = tmp_path / "FerDVS" / "LabDVS"
+    shutil.copytree(data / "FerDVS" / "CKPlusDVS", folder)
+    (folder / "conversion.toml").write_text('dataset = "folder"\n')
+    with pytest.raises(SourceError, match="under another title: --dataset LabDVS"):
+        evfer.FerDVS(tmp_path, "folder")
+    (folder / "conversion.toml").write_text("not TOML")
+    with pytest.raises(SourceError, match="evfer convert --dataset folder"):
+        evfer.FerDVS(tmp_path, "folder")
 
 
 def test_transforms_of_tonic(data):

@@ -76,9 +76,9 @@ def fit_estimator(
     answers = answer(module, load(task.test, training=False))
     return FoldResult(
         answers=answers,
-        selected_epoch=train.epochs,
+        selected_epoch=1,  # it is fitted once, on clips of so many epochs
         accuracy_last=answers.accuracy,
-        curve=(EpochRecord(train.epochs, own.loss, own.accuracy, None, 0.0, seconds),),
+        curve=(EpochRecord(1, own.loss, own.accuracy, None, 0.0, seconds),),
         n_train=len(task.train),
         n_validation=0,
         parameters=count_parameters(module),
