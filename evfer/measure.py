@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from evfer import folds, index, transforms
 from evfer.bench import BenchConfig, BenchEvent, Row, load_config, make_jobs, run
+from evfer.bench.fold import FoldJob
 from evfer.datasets import cards
-from evfer.errors import ConfigError, SourceError, UnknownNameError
+from evfer.errors import ConfigError, EvferError, SourceError, UnknownNameError
 from evfer.folds import FoldPlan
 from evfer.models import create, resolve_options
 from evfer.recipe import SplitParams, default_recipe, has_protocol
@@ -148,6 +149,7 @@ def measure(
     energy: bool = True,
     command: str = "",
     progress: Callable[[BenchEvent], None] | None = None,
+    failed: Callable[[FoldJob, EvferError], None] | None = None,
 ) -> list[Row]:
     """Train and test a network on everything that was prepared; see `evfer.bench.bench`.
 
@@ -166,6 +168,7 @@ def measure(
         energy: count operations on the test clips.
         command: what the user typed, for `run.toml`.
         progress: called for each row, and while folds train.
+        failed: called with each fold that fails; see `evfer.bench.run`.
     """
     jobs = [
         job
@@ -191,6 +194,7 @@ def measure(
         scheduler=scheduler,
         command=command,
         progress=progress,
+        failed=failed,
     )
 
 

@@ -395,6 +395,30 @@ def test_a_loss_that_is_no_number_keeps_earlier_rows(capsys, data):
     assert rows(data) == before
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_fold_that_fails_stops_no_other(capsys, tmp_path, workers):
+    write(tmp_path, PEOPLE, n_folds=4, empty=("S002/001",))
+    code, out, err = bench(
+        capsys, tmp_path, "--workers", workers, "--no-energy", model="learning:fastidious"
+    )
+    assert code == 2
+    assert err.count("FAILED: learning:fastidious on tiny") == 3
+    assert "3 folds failed; the same command tries again. The first:" in err
+    assert "Lower train.lr" in err
+    assert "1 of 4 folds have a result; 3 are left" in out
+    (row,) = rows(tmp_path)
+    assert "S002" in {said["subject"] for said in row["predictions"]}
+
+
+def test_where_all_folds_fail_the_third_is_the_last(capsys, tmp_path):
+    write(tmp_path, PEOPLE | {"S009": (0, 1, 2)}, n_folds=5)
+    wild = ["--set", "train.lr=1e30", "--set", "train.momentum=0.0"]
+    code, _, err = bench(capsys, tmp_path, *wild)
+    assert code == 2
+    assert err.count("FAILED") == 3
+    assert not rows(tmp_path)
+
+
 def test_a_cache_of_another_version_is_made_anew(capsys, data):
     assert bench(capsys, data)[0] == 0
     before = rows(data)

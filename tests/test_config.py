@@ -49,7 +49,10 @@ def test_build_nests_and_keeps_defaults():
         ({"count": "three"}, "count = 'three'"),
         ({"count": True}, "count = True"),
         ({"flag": 1}, "flag = 1; expected a value of type true or false"),
-        ({"inner": {"rate": "fast"}}, "inner.rate = 'fast'; expected a value of type finite number"),
+        (
+            {"inner": {"rate": "fast"}},
+            "inner.rate = 'fast'; expected a value of type finite number",
+        ),
         ({"inner": {"rate": float("nan")}}, "inner.rate = nan"),
         ({"inner": {"kind": "c"}}, 'unknown value of inner.kind "c"'),
         ({"pair": [1.0]}, "pair"),

@@ -398,6 +398,25 @@ def test_the_command_runs_sums_up_and_goes_on(place, tmp_path, capsys):
     assert main(["study", "spiking-fer", "--data", str(place / "data")]) == 2
 
 
+def test_a_network_that_fails_stops_no_other(place, tmp_path, capsys):
+    wild = '[models."learning:small_net".train]\nlr = 1e30\nmomentum = 0.0\n'
+    (tmp_path / "bench.toml").write_text(BENCH + WEAK + wild)
+    (tmp_path / "study.toml").write_text(RECIPE.format(bench=tmp_path / "bench.toml"))
+    arguments = [
+        *("study", str(tmp_path / "study.toml"), "--data", str(place / "data"), "--eda", "none"),
+        *("--model", "logistic", "--model", "learning:small_net"),
+        *("--out", str(tmp_path)),
+    ]
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.err.count("FAILED: learning:small_net on tiny") == 3
+    assert "Lower train.lr" in " ".join(said.err.split())
+    assert "3 of 6 folds have a result; 3 are left" in said.out
+    folder = tmp_path / "tiny-study"
+    assert {row["model"] for row in lines(folder)} == {"logistic"}
+    assert json.loads((folder / "study.json").read_text())["done"] == 3
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_ctrl_c_sums_up_what_is_done(place, tmp_path, capsys):
     arguments = ["study", str(place / "study.toml"), "--data", str(place / "data")]

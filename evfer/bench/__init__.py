@@ -24,7 +24,7 @@ from evfer.bench.fold import FoldJob, load_weights
 from evfer.bench.pool import run_jobs
 from evfer.bench.rows import Row, append_row, forget, open_rows, row_key
 from evfer.datasets import cards
-from evfer.errors import ConfigError, RecordingError
+from evfer.errors import ConfigError, EvferError, RecordingError
 from evfer.files import make_folder, write_text
 from evfer.folds import FoldPlan
 from evfer.holdout import require_people
@@ -263,6 +263,7 @@ def run(
     command: str = "",
     progress: Callable[[BenchEvent], None] | None = None,
     admit: Callable[[Sequence[FoldJob]], Iterable[FoldJob]] = iter,
+    failed: Callable[[FoldJob, EvferError], None] | None = None,
 ) -> list[Row]:
     """Train and test folds, of any networks and recipes, into one run's folder.
 
@@ -276,12 +277,14 @@ def run(
         progress: called for each row, and while folds train.
         admit: gives those of the folds without a row that are to run; each is asked for when
             the one before has its row, or there is a worker for it.
+        failed: called with each fold that fails, and why; the others go on, unless it raises.
+            Without it the first failure ends all.
 
     Returns:
         The rows of all these folds that have one now, in order.
 
     Raises:
-        EvferError: as soon as a fold fails. Finished rows stay.
+        EvferError: as soon as a fold fails, unless `failed` hears of it. Finished rows stay.
     """
     if not jobs:
         raise ConfigError("no fold to run", expected="one or more")
@@ -334,6 +337,11 @@ def run(
     packages = provenance.LEARNING_PACKAGES
     with leave_mark(out, scheduler, packages) as home:
         for job, row in run_jobs(admit(todo), workers, hear, scheduler, home):
+            if isinstance(row, EvferError):
+                if failed is None:
+                    raise row
+                failed(job, row)
+                continue
             append_row(path, row)
             # only now: a crash before would have needed it
             job.checkpoint.unlink(missing_ok=True)

@@ -37,8 +37,8 @@ def run_jobs(
     tell: Callable[[FoldJob, TrainEvent], None],
     scheduler: str | None = None,
     home: workers.Home | None = None,
-) -> Iterator[tuple[FoldJob, Row]]:
-    """Run folds and give their rows in order of completion.
+) -> Iterator[tuple[FoldJob, Row | EvferError]]:
+    """Run folds and give their rows, or why they failed, in order of completion.
 
     Args:
         jobs: the folds; the next is asked for when there is a process for it, and after the row
@@ -51,20 +51,17 @@ def run_jobs(
         home: what the cluster's workers must share with this process.
 
     Yields:
-        (job, row).
+        (job, row), or the error in the row's place.
 
     Raises:
-        EvferError: as soon as one fold fails; the others are stopped, and go on from their
-            checkpoints another time.
+        EvferError: as soon as a fold fails of what would befall all others too. Those that are
+            under way are stopped, and go on from their checkpoints another time.
     """
     here = scheduler is None and n_workers == 1
     train = _run_here if here else functools.partial(_run_there, home, scheduler is not None)
     found = workers.run_with_news(train, jobs, tell, n_workers, scheduler, what=_name)
     with contextlib.closing(found) as results:
-        for job, result in results:
-            if isinstance(result, EvferError):
-                raise result
-            yield job, result
+        yield from results
 
 
 def _run_here(job: FoldJob, line: workers.Line) -> Row:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import rich_click as click
 
 from evfer.cli import _console as console
+from evfer.cli._failures import Failures
 from evfer.errors import EvferError
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def command(
     folder = Path(out) / (run_name or model.replace(":", "-"))
     with console.Progress() as progress:
         news = BenchProgress(progress)
+        failures = Failures(progress, lambda: bool(news.rows))
         try:
             rows = measure(
                 found,
@@ -125,11 +127,15 @@ def command(
                 energy=energy,
                 command=shlex.join(["evfer", *sys.argv[1:]]),
                 progress=news,
+                failed=failures,
             )
         except (KeyboardInterrupt, EvferError):
             progress.stop()
             _print_unfinished(news, folder, resume)
             raise
+    if failures:
+        _print_unfinished(news, folder, resume)
+        failures.end()
     print_rows(rows)
     console.echo(f"rows: {folder / 'rows.jsonl'}")
 

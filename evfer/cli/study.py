@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import rich_click as click
 
 from evfer.cli import _console as console
+from evfer.cli._failures import Failures
 from evfer.errors import EvferError
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def command(
         return
     with console.Progress() as progress:
         news = _StudyProgress(progress, len(grid.jobs))
+        failures = Failures(progress, lambda: news.heard)
         try:
             state = studies.run_study(
                 grid,
@@ -116,6 +118,7 @@ def command(
                 resume=resume,
                 command=shlex.join(["evfer", *sys.argv[1:]]),
                 progress=news,
+                failed=failures,
             )
         except (KeyboardInterrupt, EvferError):
             progress.stop()
@@ -124,7 +127,9 @@ def command(
                 if not resume:
                     console.warn("To go on from there leave --no-resume away, which starts anew.")
             raise
-    _sum_up(grid, state, folder)
+    if state.done:
+        _sum_up(grid, state, folder)
+    failures.end()
 
 
 def _sum_up(grid: Grid, state: State, folder: Path) -> None:

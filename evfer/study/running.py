@@ -12,7 +12,7 @@ from typing import Any
 from evfer import provenance
 from evfer.bench import BenchEvent, row_key, run
 from evfer.bench.fold import FoldJob
-from evfer.errors import ConfigError
+from evfer.errors import ConfigError, EvferError
 from evfer.study.grid import Grid
 
 __all__ = ["Pace", "State", "examine", "parse_duration", "run_study"]
@@ -101,6 +101,7 @@ def run_study(
     resume: bool = True,
     command: str = "",
     progress: Callable[[BenchEvent], None] | None = None,
+    failed: Callable[[FoldJob, EvferError], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> State:
     """Run the folds of a study that have no row yet.
@@ -115,13 +116,14 @@ def run_study(
         resume: keep rows and checkpoints that are there.
         command: what the user typed, for `run.toml`.
         progress: called with each piece of news.
+        failed: called with each fold that fails; see `evfer.bench.run`.
         clock: gives the seconds.
 
     Returns:
         How far the study is.
 
     Raises:
-        EvferError: as soon as a fold fails. Finished rows stay.
+        EvferError: as soon as a fold fails, unless `failed` hears of it. Finished rows stay.
     """
     deadline = None if budget_s is None else clock() + budget_s
     pace, left = Pace(), {job.key: job for job in grid.jobs}
@@ -156,6 +158,7 @@ def run_study(
             command=command,
             progress=tell,
             admit=admit,
+            failed=failed,
         )
     except _TimeIsUpError:
         stopped = True
