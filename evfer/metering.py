@@ -120,9 +120,12 @@ def meter(
     partner = TWINS.get(model) if twin is None else None if twin == "none" else twin
     other = None
     if partner:
-        other = _find_twin(partner, asked, row, run)
+        other = _find_twin(partner, asked, row, run, found.frames)
         if other.row is None and found.row is not None:
-            remarks.append(f"The twin, {partner}, was not trained: its zeros are those of chance.")
+            remarks.append(
+                f"The twin, {partner}, was not trained on such frames: its zeros are those of "
+                "chance."
+            )
     total, done = len(clips) * (2 if other else 1), 0
 
     def tell() -> None:
@@ -158,22 +161,25 @@ class _Asked:
     keys: Mapping[str, Any]
 
 
-def _build(model: str, asked: _Asked, weights: Path | None) -> _Found:
-    """Build a network by a recipe, with a file's weights or drawn ones."""
+def _build(
+    model: str, asked: _Asked, weights: Path | None, frames: FramesParams | None = None
+) -> _Found:
+    """Build a network by a recipe, with a file's weights or drawn ones; for other frames if so."""
     card = cards.find_by_set(asked.place.name) if asked.place else None
     chosen = asked.recipe or (card.recipe if card else "") or default_recipe(model)
     settings = load_config(chosen, model, "strict", asked.keys)
     if weights is None:
+        frames = frames or settings.frames
         module = create(
             model,
             asked.n_classes,
-            settings.frames.n_steps,
+            frames.n_steps,
             seed=asked.seed,
             **settings.model,
         )
         words = f"drawn at random (seed {asked.seed})"
         remark = "The weights are random, so spikes and zeros are those of an untrained network."
-        return _Found(module, settings.frames, words, None, (remark,) if asked.place else ())
+        return _Found(module, frames, words, None, (remark,) if asked.place else ())
     from evfer.energy.weights_torch import read_weights_file
 
     about = read_weights_file(weights)
@@ -223,18 +229,26 @@ def _trained(row: tuple[Row, Path], asked: _Asked) -> _Found:
 
 
 def _find_twin(
-    partner: str, asked: _Asked, row: tuple[Row, Path] | None, run: Path | None
+    partner: str,
+    asked: _Asked,
+    row: tuple[Row, Path] | None,
+    run: Path | None,
+    frames: FramesParams,
 ) -> _Found:
-    """Find the twin where its counterpart was trained, else build it with drawn weights."""
+    """Find the twin where its counterpart was trained, else build it with drawn weights.
+
+    Either way it gets its counterpart's frames: a network's operations grow with their size.
+    """
     if row is not None:
         found, path = row
         # runs of one bench lie side by side
         for folder in (run or path.parent.parent, path.parent.parent.parent):
             with contextlib.suppress(SourceError):
                 fold = found.get("fold")
-                other = _search(folder, partner, found.get("set"), fold)
-                return _trained(other, asked)
-    return _build(partner, asked, None)
+                other = _trained(_search(folder, partner, found.get("set"), fold), asked)
+                if other.frames == frames:
+                    return other
+    return _build(partner, asked, None, frames)
 
 
 def _recipe_of(run: Path, row: Row) -> Mapping[str, Any]:
@@ -363,10 +377,8 @@ def _count(
 
 def _frames(place: Path, clip: index.IndexEntry, params: FramesParams) -> NDArray[Any]:
     """Make a clip's frames, as testing does."""
-    recording = store.read(place / clip.path)
-    size, events = recording.sensor_size, recording.events
+    columns, size = store.read_columns(place / clip.path)
     region = Region(0, 0, size.width, size.height)
     made = np.zeros(params.shape(region), np.uint8 if params.binary else np.float32)
-    x, y, p = (np.ascontiguousarray(events[name]) for name in ("x", "y", "p"))
-    fill_frames(made, x, y, p, events["t"].astype(np.uint32), size, params, region)
+    fill_frames(made, *columns, size, params, region)
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import pytest
 import torch
@@ -188,6 +189,23 @@ class TestByName:
         assert 0 < report.full_mj <= report.full_mac_mj < report.baselines.dense_ann_mj
         assert 0 < report.baselines.sparse_ann_mj < report.baselines.dense_ann_mj
         assert 0 < counts.mean_rate() < 1
+
+    def test_a_twin_that_was_not_trained_gets_the_same_frames(self, data, results, tmp_path):
+        shutil.copytree(results / "spiking-fer", tmp_path / "spiking-fer")
+        alone = meter("spiking-fer", data, run=tmp_path, limit=1)
+        both = meter("spiking-fer", data, run=results, limit=1)
+        assert alone.baselines.dense_ann_mj == both.baselines.dense_ann_mj
+        assert any("not trained on such frames" in remark for remark in alone.remarks)
+        # nor does one count that was trained on others
+        other = load_config(
+            "demo", "resnet18", overrides=TINY | {"frames": {"n_steps": 3, "size": 16}}
+        )
+        folder = index.find_set(data, "tiny")
+        out = tmp_path / "resnet18"
+        bench([folder], "resnet18", other, out=out, only_folds=[1], tensorboard=False)
+        again = meter("spiking-fer", data, run=tmp_path, limit=1)
+        assert again.baselines.dense_ann_mj == both.baselines.dense_ann_mj
+        assert "drawn at random" in again.twin_weights
 
     def test_a_file_of_weights(self, data, results, tmp_path):
         path = weights_of(results, "spiking-fer")

@@ -1,6 +1,7 @@
 """A set in memory and its batches: whole, fair, and the same whoever makes them."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from evfer import index, store, transforms
 from evfer.errors import ConfigError, DataError, RecordingError, SourceError
 from evfer.events import EVENT_DTYPE, SensorSize
+from evfer.files import sha256_file
 from evfer.frames import FramesParams, to_frames
 from evfer.loading import DeviceSet, Loader, load_set, make_frames, pack_events
 from evfer.loading.device import make_frames_on
@@ -231,6 +233,21 @@ def test_the_cache_is_made_once_and_holds_seven_bytes_an_event(folder, monkeypat
     assert same(first, again)
     assert caches(folder) == [place]
     assert not [path for path in (folder / ".cache").iterdir() if path.name.startswith(".")]
+
+
+def test_a_recording_that_was_exchanged_is_refused(folder):
+    entries = index.read_index(folder)
+    path = folder / entries[0].path
+    told = [dataclasses.replace(entries[0], file_sha256=sha256_file(path)), *entries[1:]]
+    index.write_index(folder, told)
+    recording = store.read(path)
+    load_set(folder)
+    shutil.rmtree(folder / ".cache")
+    mirrored = recording.events.copy()
+    mirrored["x"] = SENSOR.width - 1 - mirrored["x"]
+    store.write(path, mirrored, SENSOR, {}, duration_us=50_000)
+    with pytest.raises(RecordingError, match="not the file that was converted"):
+        load_set(folder)
 
 
 def test_a_changed_recording_makes_a_new_cache_and_the_old_one_goes(folder):

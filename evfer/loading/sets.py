@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evfer import store
 from evfer.errors import DataError, RecordingError
 from evfer.events import Columns, Events, SensorSize
+from evfer.files import sha256_file
 from evfer.index import IndexEntry, class_names, fingerprint_text, read_index
 from evfer.loading import cache
 from evfer.loading.cache import Packed
@@ -93,6 +94,7 @@ def _clips(folder: Path, entries: Sequence[IndexEntry]) -> Iterator[tuple[Column
     size: SensorSize | None = None
     for entry in entries:
         path = folder / entry.path
+        _require_same(path, entry)
         columns, found = store.read_columns(path)
         if len(columns.t) != entry.n_events:
             raise RecordingError(
@@ -107,6 +109,18 @@ def _clips(folder: Path, entries: Sequence[IndexEntry]) -> Iterator[tuple[Column
                 expected=f"{size.width} x {size.height} as in the first recording; one size a set",
             )
         yield columns, found
+
+
+def _require_same(path: Path, entry: IndexEntry) -> None:
+    # by the file's bytes, a fifth of the table's
+    if not entry.file_sha256 or not path.is_file():  # reading names what is missing
+        return
+    if sha256_file(path) != entry.file_sha256:
+        raise RecordingError(
+            f"{path}: not the file that was converted",
+            expected=f"the digest in index.csv, {entry.file_sha256[:12]}...",
+            hint="evfer verify tells what differs; convert again to write it anew",
+        )
 
 
 def pack_events(
