@@ -23,12 +23,15 @@ class Region:
         top: first row, pixels; may be negative.
         width: columns.
         height: rows.
+        fills: width and height of the frame where `frames.size` says none; None for the region's
+            own. Regions of an augmentation differ from clip to clip, frames of a batch do not.
     """
 
     left: int
     top: int
     width: int
     height: int
+    fills: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:

@@ -114,7 +114,7 @@ def fill_frames(
         raise ConfigError(f"frames of shape {frames.shape}", expected=str(shape))
     whole = Region(0, 0, sensor_size.width, sensor_size.height)
     signs = p.view(np.uint8)
-    pooled = _pooled(params)
+    pooled = _pooled(params, region)
     grid = frames
     if pooled:
         grid = np.zeros((*shape[:2], region.height, region.width), frames.dtype)
@@ -151,7 +151,7 @@ def cell_tables(
         None where a pixel reaches more cells than they can say, or values are resized only once
         they stand.
     """
-    if _pooled(params):
+    if _pooled(params, region):
         return None
     _, _, height, width = params.shape(region)
     columns, rows = _cell_ranges(sensor_size, region, width, height, params)
@@ -161,9 +161,10 @@ def cell_tables(
     return _corners(columns, 1, reach), _corners(rows, width, reach)
 
 
-def _pooled(params: FramesParams) -> bool:
+def _pooled(params: FramesParams, region: Region) -> bool:
     # ones are resized while they are collected; other values have to stand first
-    return not params.binary and params.size is not None and params.resize != "event"
+    resized_later = params.size is not None or region.fills is not None
+    return not params.binary and resized_later and params.resize != "event"
 
 
 def _cell_ranges(

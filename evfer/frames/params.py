@@ -45,7 +45,8 @@ class FramesParams:
         edge: "exact" gives every event to a bin; "tonic" rounds the bin's length down as tonic
             does, and so drops the clip's last events.
         binary: whether a cell says only that an event fell there, or counts them.
-        size: side of the square frame in pixels; None keeps the region's own size.
+        size: side of the square frame in pixels; None keeps the region's own size, and gives a
+            region that an augmentation has cropped or scaled the sensor's.
         resize: "maxpool" takes each cell's largest pixel, so no event is lost; "nearest" reads
             one pixel a cell and loses the others; "event" moves events to the new grid and adds
             them up there; "none" needs `size` to be the region's size.
@@ -98,11 +99,13 @@ class FramesParams:
         Raises:
             ConfigError: if `resize` is "none" and the region is not of the wanted size.
         """
-        height, width = (self.size, self.size) if self.size else (region.height, region.width)
-        if self.resize == "none" and (height, width) != (region.height, region.width):
+        own = (region.width, region.height)
+        width, height = (self.size, self.size) if self.size else region.fills or own
+        if self.resize == "none" and (width, height) != own:
+            other = "frames.size" if self.size else "other augmentations"
             raise ConfigError(
                 f'frames.resize = "none" for a region of {region.width} x {region.height} pixels',
-                expected=f"a region of frames.size = {self.size}",
-                hint='Choose frames.resize = "maxpool", or frames.size = "none"',
+                expected=f"a region of {width} x {height} pixels, as the frame has",
+                hint=f'Choose frames.resize = "maxpool", or {other}',
             )
         return (self.n_steps if n_steps is None else n_steps, 2, height, width)

@@ -61,9 +61,9 @@ def fill(
         return False
     tables = cell_tables(sensor_size, region, params)
     if tables is None:  # values that have to stand first, or pixels that reach many cells
-        own = replace(params, size=None)
-        grid = np.zeros(own.shape(region), frames.dtype)
-        fill(grid, columns, todo, sensor_size, own, region)
+        own, bare = replace(params, size=None), replace(region, fills=None)
+        grid = np.zeros(own.shape(bare), frames.dtype)
+        fill(grid, columns, todo, sensor_size, own, bare)
         frames[:] = resized(grid, frames.shape[2], frames.shape[3], params.resize)
         return True
     new = todo.insert or Columns(*(column[:0] for column in columns))

@@ -13,7 +13,7 @@ into steps stays that of the whole clip, and a picture that grows has no holes.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -175,10 +175,12 @@ class Augmentation:
 
     def on_region(self, sensor_size: SensorSize, rng: np.random.Generator) -> Region:
         """Apply the steps that choose the region, starting from the whole sensor."""
-        region = Region(0, 0, sensor_size.width, sensor_size.height)
+        side = (sensor_size.width, sensor_size.height)
+        region = Region(0, 0, *side)
         for step in self.of_stage("region"):
             region = step(region, rng)
-        return region
+        # the picture keeps its size, whatever part of it is shown
+        return region if (region.width, region.height) == side else replace(region, fills=side)
 
     def on_frames(self, frames: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Apply the steps that change frames of shape (t, c, h, w)."""
