@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from evfer import index, store, transforms
 from evfer.errors import ConfigError, DataError, RecordingError, SourceError
 from evfer.events import EVENT_DTYPE, SensorSize
-from evfer.files import sha256_file
+from evfer.files import host_tag, sha256_file
 from evfer.frames import FramesParams, to_frames
 from evfer.loading import DeviceSet, Loader, load_set, make_frames, pack_events
 from evfer.loading.device import make_frames_on
@@ -400,3 +402,18 @@ def test_a_loader_on_a_device_gives_the_same_batches(data):
         for one, other in zip(plain.epoch(2), on_device.epoch(2), strict=True):
             assert torch.equal(one.frames, other.frames)
             assert torch.equal(one.labels, other.labels)
+
+
+def test_what_a_killed_process_left_in_the_cache_goes(folder):
+    done = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    stale, taken = (
+        folder / ".cache" / f".ab.{host_tag()}-{pid}.part" for pid in (int(done.stdout), 1)
+    )
+    for part in (stale, taken):
+        part.mkdir(parents=True)
+        (part / "t.npy").write_bytes(b"half")
+    load_set(folder)
+    assert not stale.exists()
+    assert taken.exists()

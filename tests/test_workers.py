@@ -151,6 +151,22 @@ def test_stale_parts_are_removed(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted(kept)
 
 
+def test_stale_folders_are_removed(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    dead, live, cache = int(done.stdout), os.getpid(), tmp_path / ".cache"
+    mine, other = f".ab.{host_tag()}", f".ab.{'0' * 8}"
+    names = [f"{mine}-{dead}.part", f"{mine}-{live}.part", f"{other}-1.part", f"{other}-2.part"]
+    for name in names:
+        (cache / name).mkdir(parents=True)
+        (cache / name / "x.npy").write_text("x")
+    for path in (cache / names[2], cache / names[2] / "x.npy", cache / names[3]):
+        os.utime(path, (0, time.time() - 4000))  # the last one's file is still written
+    workers.remove_stale_parts(tmp_path)
+    assert sorted(path.name for path in cache.iterdir()) == sorted([names[1], names[3]])
+
+
 def test_temporary_files_bear_the_tag(tmp_path):
     with whole_file(tmp_path / "001.h5") as part:
         assert part.name == f".001.{host_tag()}-{os.getpid()}.part.h5"

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from evfer.events import Columns, SensorSize
 from evfer.files import host_tag
+from evfer.workers.leftovers import remove_stale_parts
 
 __all__ = ["Packed", "digest", "memory", "packed"]
 
@@ -73,6 +74,7 @@ def packed(folder: Path, name: str, lengths: Sequence[int], read: Callable[[], C
         return found
     part = root / f".{place.name}.{host_tag()}-{os.getpid()}.part"
     try:
+        remove_stale_parts(root)
         part.mkdir(parents=True)
         _write(part, read(), lengths, name)
         _put(part, place, name)

@@ -1,9 +1,10 @@
-"""Temporary files that processes have left behind."""
+"""Temporary files and folders that processes have left behind."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -15,22 +16,30 @@ _STALE_S = 3600.0  # whether a process of another machine lives cannot be asked;
 
 
 def remove_stale_parts(folder: Path) -> None:
-    """Remove temporary files that processes which no longer live have left under a folder.
+    """Remove temporary files and folders that dead processes have left under a folder.
 
     Those of other machines, as a cluster's workers leave them, go when they are an hour old.
     """
-    for path in folder.rglob(".*.part*"):
+    for path in list(folder.rglob(".*.part*")):  # before any folder among them goes
         match = re.search(r"\.([0-9a-f]{8})-(\d+)\.part", path.name)
         if not match:
             continue
         mine = match[1] == host_tag()
         if not _alive(int(match[2])) if mine else _age_s(path) > _STALE_S:
-            path.unlink(missing_ok=True)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():  # as a packed cache is, until it is whole
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _age_s(path: Path) -> float:
     try:
-        return time.time() - path.stat().st_mtime
+        inside = list(path.iterdir()) if path.is_dir() else []
+        return time.time() - max(one.stat().st_mtime for one in (path, *inside))
     except FileNotFoundError:
         return 0.0
 
