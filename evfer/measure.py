@@ -10,17 +10,17 @@ from typing import Any, Literal
 
 from evfer import folds, index, transforms
 from evfer.bench import BenchConfig, BenchEvent, Row, load_config, make_jobs, run
+from evfer.bench.choice import explain_choices, name_choices
 from evfer.bench.fold import FoldJob
 from evfer.datasets import cards
 from evfer.errors import ConfigError, EvferError, SourceError, UnknownNameError
 from evfer.folds import FoldPlan
-from evfer.models import create, resolve_options
+from evfer.models import Estimator, create, resolve_options
 from evfer.recipe import SplitParams, default_recipe, has_protocol
 
 __all__ = ["Measurement", "measure", "prepare"]
 
 _PUBLISHED = ("paper", "code")
-_BEST_IN_PAPER = ("fig6_A", "fig6_B", "fig6_C")
 _PROTOCOLS = ("strict", "loso", *_PUBLISHED)
 """Whole protocols: a way to split, and what a recipe changes for it."""
 
@@ -128,7 +128,9 @@ def prepare(
             *folds.explain_classes(plan, entries),
         )
         options = resolve_options(module, settings.model)
-        chosen_by_test = _explain_choice(settings, folder.name)
+        # an estimator is fitted once, so nothing chooses its epoch
+        selected_on = "last" if isinstance(module, Estimator) else settings.select.on
+        chosen_by_test = explain_choices(name_choices(settings, folder.name, selected_on))
         found.append(
             Measurement(folder, plan, settings, kind, leak, plans[1:], options, chosen_by_test)
         )
@@ -195,27 +197,6 @@ def measure(
         command=command,
         progress=progress,
         failed=failed,
-    )
-
-
-def _explain_choice(settings: BenchConfig, set_name: str) -> str:
-    """Say what test clips choose: the epoch, the augmentations or any other setting."""
-    card = cards.find_by_set(set_name)
-    taken = transforms.describe(settings.augmentation())
-    best = any(
-        taken == transforms.describe(transforms.build(transforms.parse_names(preset)))
-        for preset in _BEST_IN_PAPER
-    )
-    there = []
-    if settings.select.on == "best_test_epoch":
-        there.append("OPTIMISTIC: the test clips choose the epoch, as the published results do.")
-    if card and card.published and best:
-        there.append(
-            "The augmentations are those that the published study found best on test clips of this "
-            "data set; evfer study chooses without them."
-        )
-    return " ".join(there) or (
-        "Test clips choose nothing: neither the epoch nor augmentations nor any setting."
     )
 
 

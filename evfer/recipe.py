@@ -1,8 +1,8 @@
 """Bench recipes: everything that shapes a result row, as data.
 
-A recipe is a TOML file with `name`, `about`, `citations`, `[frames]`, `[[augment]]` in order,
-`[model]` (options of the network), `[train]`, `[select]` and `[split]`. Two kinds of tables lay
-other settings over these:
+A recipe is a TOML file with `name`, `about`, `citations`, `tuned_on`, `[frames]`, `[[augment]]` in
+order, `[model]` (options of the network), `[train]`, `[select]` and `[split]`. Two kinds of tables
+lay other settings over these:
 
     [models.<name>.train]       for one network
     [protocols.<name>.train]    for one protocol, such as paper or code
@@ -165,6 +165,7 @@ class BenchConfig:
         name: the recipe's name.
         about: what it is for.
         citations: whose settings these are.
+        tuned_on: sets whose test clips the settings were chosen on, such as DemoDVS.
         frames: how events become frames.
         augment: augmentations of the training clips, in order; see `evfer.transforms`.
         model: options of the network.
@@ -176,6 +177,7 @@ class BenchConfig:
     name: str = "bench"
     about: str = ""
     citations: tuple[str, ...] = ()
+    tuned_on: tuple[str, ...] = ()
     frames: FramesParams = field(default_factory=FramesParams)
     augment: tuple[dict[str, Any], ...] = ()
     model: dict[str, Any] = field(default_factory=dict)

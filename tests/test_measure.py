@@ -8,8 +8,10 @@ import pytest
 from benching import write_set
 
 from evfer import index, plugins
+from evfer.bench.choice import explain_choices
 from evfer.errors import ConfigError, SourceError, UnknownNameError
 from evfer.measure import measure, prepare
+from evfer.report.rows import parse_row
 
 TINY = {
     "frames": {"n_steps": 3, "size": 16},
@@ -72,6 +74,29 @@ def test_what_test_clips_choose_is_said(tmp_path):
     both = said("CKPlusDVS", protocol="paper")
     assert both.startswith("OPTIMISTIC: the test clips choose the epoch")
     assert paper in both
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe", "eda", "chose"),
+    [
+        ("DemoDVS", "demo", None, ("settings",)),
+        ("DemoDVS", "demo-full", "none", ("settings",)),
+        ("DemoDVS", "resnet18", "none", ()),
+        ("TinyDVS", "demo", None, ()),
+        ("CKPlusDVS", "resnet18", "fig6_C", ("augmentations",)),
+        ("CKPlusDVS", "resnet18", "none", ()),
+    ],
+)
+def test_console_row_and_report_say_the_same(tmp_path, name, recipe, eda, chose):
+    write_set(tmp_path, name)
+    once = TINY | {"split": {"repeats": 1}}
+    found = prepare(tmp_path, "learning:small_net", recipe=recipe, eda=eda, overrides=once)
+    assert found[0].chosen == explain_choices(chose)
+    (row,) = measure(found, "learning:small_net", tmp_path / "out", only_folds=[0], energy=False)
+    assert tuple(row["leak"]["test_chose"]) == chose
+    assert parse_row(row, "run", "here").leak.test_chose == chose
+    tuned = "The recipe's settings were chosen on this set's test clips, so figures are a little"
+    assert (tuned in found[0].chosen) == ("settings" in chose)
 
 
 def test_what_is_wrong_shows_before_any_training(data):

@@ -16,6 +16,7 @@ import torch
 
 from evfer import metrics, models, provenance
 from evfer.bench.bill import bill
+from evfer.bench.choice import name_choices
 from evfer.bench.rows import ROW_FORMAT, Row, row_key
 from evfer.errors import RecordingError
 from evfer.folds import FoldPlan, LeakReport
@@ -270,7 +271,7 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
             "subject_overlap": overlap,
             "never_tested": job.leak.never_tested,
             "multiply_tested": job.leak.multiply_tested,
-            "test_chose": ["epoch"] if result.selected_on == "best_test_epoch" else [],
+            "test_chose": list(name_choices(job.config, job.folder.name, result.selected_on)),
         },
     }
 
