@@ -118,6 +118,39 @@ def test_the_page_names_who_chose_the_best_set(tmp_path):
     assert (tmp_path / "out/tables/effects.tex").is_file()
 
 
+@pytest.mark.parametrize("recipes", [True, False])
+def test_no_test_score_breaks_a_tie_of_validation(tmp_path, recipes):
+    curve = [{"epoch": 2, "validation_accuracy": 0.5}]
+    rows = write_study(tmp_path / "study", PLAIN, recipes=recipes, curve=curve)
+    if recipes:  # workers write rows as they end, so the recipes tell the grid's order
+        lines = "".join(json.dumps(row) + "\n" for row in rows[::-1])
+        (tmp_path / "study" / "rows.jsonl").write_text(lines, encoding="utf-8")
+    (study,) = studies_of(tmp_path)
+    assert study.variants[0].label != "none"  # by test score it is not the best
+    (chosen,) = [text for text in study.sentences if text.startswith("Chosen on inner")]
+    assert chosen.startswith("Chosen on inner validation: none, with a test accuracy of")
+    text = Page(report.render(tmp_path / "study", tmp_path / "out").page).text
+    assert chosen in text
+    # likewise in each fold, which the page shows too
+    first = sum(row["accuracy"] for row in rows[:3]) / 3
+    wanted = f"accuracy {100 * first:.1f}% over 3 results (none 3 times)."
+    assert f"Chosen anew in each fold, so that no test clip has a say in any: {wanted}" in text
+
+
+def test_each_fold_chooses_by_its_own_validation(tmp_path):
+    rows = write_study(tmp_path / "study", PLAIN)
+    for number, row in enumerate(rows):
+        # set s has its best validation in fold s
+        best = number // 3 == row["fold"]
+        row["curve"] = [{"epoch": 2, "validation_accuracy": 0.9 if best else 0.4}]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "study" / "rows.jsonl").write_text(lines, encoding="utf-8")
+    mean = sum(rows[3 * fold + fold]["accuracy"] for fold in range(3)) / 3
+    (study,) = studies_of(tmp_path)
+    said = f"accuracy {100 * mean:.1f}% over 3 results (none 1 times, hflip 1 times, noise 1 times)"
+    assert any(said in sentence for sentence in study.sentences)
+
+
 def test_all_subsets_are_told_apart(tmp_path):
     sets = [[n for bit, n in enumerate(COMMON) if number >> bit & 1] for number in range(32)]
     write_study(tmp_path / "study", [tuple(names) for names in sets])

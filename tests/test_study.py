@@ -322,6 +322,19 @@ def test_validation_chooses_without_the_test(place, tmp_path):
     assert "Chosen anew in each fold" in said
     stored = json.loads(study.write_summary(study.summarise(grid), tmp_path)[0].read_text())
     assert stored["outcomes"][0]["nested"]["picks"] == outcome.nested.picks
+    # of sets that validation likes alike the grid's first is taken, whatever they score
+    for better in ("none", "noise"):
+        rows = lines(grid.out)
+        for row, where in zip(rows, grid.places, strict=True):
+            row["accuracy"] = 0.9 if where.augmentation == better else 0.4
+            for record in row["curve"]:
+                record["validation_accuracy"] = 0.5
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (grid.out / "rows.jsonl").write_text(text, encoding="utf-8")
+        (outcome,) = study.summarise(grid).outcomes
+        assert outcome.highest.augmentation == better
+        assert outcome.chosen.augmentation == "none"
+        assert outcome.nested.picks == {"none": 3}
 
 
 def test_readings_of_one_augmentation_are_told_apart(place, tmp_path):

@@ -77,7 +77,8 @@ class Results:
     """Everything that a results folder says.
 
     Args:
-        rows: one for each run, set, model, protocol, recipe, seed and fold; the last one written.
+        rows: one for each run, set, model with its source, protocol, recipe, folds, seed and fold;
+            the last one written.
         runs: by name.
         problems: what could not be used, in words.
     """
@@ -143,7 +144,7 @@ def _keep_last(rows: list[FoldRow]) -> tuple[list[FoldRow], int]:
     for index, row in enumerate(rows):
         # rows that do not say which fold they are cannot repeat one another
         which: Any = (row.fold, row.seed) if row.fold is not None else index
-        shaped = (row.recipe_sha256, row.folds_sha256, row.data_fingerprint)
+        shaped = (row.recipe_sha256, row.folds_sha256, row.data_fingerprint, row.model_sha256)
         key = (row.run, row.set_name, row.model, row.protocol, *shaped, which)
         last.pop(key, None)
         last[key] = row

@@ -72,6 +72,8 @@ class FoldRow:
         energy_note: why it does not.
         labels_sha256: digest of who shows what in the set.
         model_sha256: digest of the network's source where it is not evfer's.
+        split_kind: how the folds were made, such as "strict".
+        split_seed: what they were drawn by.
         confusion: counts, rows true, columns predicted; empty where not known.
         problems: what in this row could not be used, in words.
     """
@@ -111,6 +113,8 @@ class FoldRow:
     energy_note: str = ""
     labels_sha256: str = ""
     model_sha256: str = ""
+    split_kind: str = ""
+    split_seed: int | None = None
     classes: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     predictions: tuple[Prediction, ...] = ()
@@ -175,6 +179,8 @@ def parse_row(found: Mapping[str, Any], run: str, place: str) -> FoldRow:
     )
     classes += tuple(f"class {index}" for index in range(len(classes), n_classes))
     accuracy = values.share("accuracy")
+    made = found.get("split")
+    split = _Values(made if isinstance(made, dict) else {}, problems)
     if not confusion and predictions:
         confusion = _count(predictions, n_classes)
     if confusion:
@@ -216,6 +222,8 @@ def parse_row(found: Mapping[str, Any], run: str, place: str) -> FoldRow:
         energy_note=values.text("energy_note"),
         labels_sha256=values.text("labels_sha256"),
         model_sha256=values.text("model_sha256"),
+        split_kind=split.text("kind"),
+        split_seed=split.whole("seed"),
         classes=classes,
         confusion=confusion,
         predictions=predictions,

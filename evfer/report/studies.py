@@ -19,7 +19,7 @@ from evfer.report.summary import Arena, Group
 from evfer.transforms import COMMON, parse_names
 
 if TYPE_CHECKING:
-    from evfer.study import Fit
+    from evfer.study import Candidate, Cell, Fit
 
 __all__ = ["AugmentationStudy", "Step", "Variant", "find_studies", "holds_only_studies"]
 
@@ -106,6 +106,7 @@ class AugmentationStudy:
 def find_studies(arenas: Sequence[Arena], results: Results) -> tuple[AugmentationStudy, ...]:
     """Find networks that were trained with two sets of augmentations or more."""
     found = []
+    first_rows = {id(row): i for i, row in reversed(list(enumerate(results.rows)))}
     for arena in arenas:
         parts: dict[tuple[Any, ...], dict[str, tuple[Group, Augmentations]]] = defaultdict(dict)
         for group in arena.groups:
@@ -114,13 +115,27 @@ def find_studies(arenas: Sequence[Arena], results: Results) -> tuple[Augmentatio
                 continue
             augmentations, rest = known
             row = group.first
-            key = (row.model, row.selected_on, row.epochs, row.classes, rest)
+            key = (group.model, row.selected_on, row.epochs, row.classes, rest)
             same = json.dumps(augmentations, sort_keys=True, default=str)
             parts[key].setdefault(same, (group, augmentations))
         for key, variants in parts.items():
             if len(variants) > 1:
-                found.append(_study(str(key[0]), arena, list(variants.values())))
+                # in the grid's order: groups stand in that of their test scores
+                laid = sorted(
+                    variants.values(), key=lambda pair: _place(pair[0], results, first_rows)
+                )
+                found.append(_study(str(key[0]), arena, laid))
     return tuple(found)
+
+
+def _place(group: Group, results: Results, first_rows: Mapping[int, int]) -> tuple[str, int, int]:
+    """Give where a set stands in its grid: as its run keeps recipes, else as rows were written."""
+    row = group.first
+    run = results.runs.get(row.run)
+    digests = [bench.recipe_sha256 for bench in run.benches] if run else []
+    known = row.recipe_sha256 and row.recipe_sha256 in digests
+    place = digests.index(row.recipe_sha256) if known else len(digests)
+    return row.run, place, min(first_rows.get(id(row), 0) for row in group.rows)
 
 
 def holds_only_studies(arena: Arena, studies: Sequence[AugmentationStudy]) -> bool:
@@ -160,9 +175,9 @@ def _study(
 ) -> AugmentationStudy:
     # on use: it takes seconds, and most reports hold no study
     from evfer.study import (
-        Cell,
         Observation,
         Outcome,
+        choose_in_folds,
         describe_choice,
         describe_fit,
         fit_mixed,
@@ -170,41 +185,34 @@ def _study(
     )
 
     spell = _spell_factors([tables for _, tables in pairs])
-    variants = [_variant(group, tables, spell) for group, tables in pairs]
-    variants.sort(key=lambda variant: (-variant.mean, variant.label))
+    laid = [_variant(group, tables, spell) for group, tables in pairs]
+    variants = sorted(laid, key=lambda variant: (-variant.mean, variant.label))
     factors = tuple(dict.fromkeys(spell.values()))
     observations = [
-        Observation(row.accuracy, variant.factors, f"fold {row.fold}")
+        # repeats have folds of their own
+        Observation(row.accuracy, variant.factors, f"{row.folds_sha256} fold {row.fold}")
         for variant in variants
         for row in variant.group.rows
         if row.accuracy is not None
     ]
-    cells = [
-        Cell(
-            variant.label,
-            len(variant.group.rows),
-            len(variant.group.rows),
-            variant.mean,
-            variant.group.accuracy.std if variant.group.accuracy else None,
-            variant.validation,
-            variant.group.collapsed,
-        )
-        for variant in variants
-    ]
     ols, mixed = fit_ols(observations, factors), fit_mixed(observations, factors)
     # variants with fewer folds than others were tested on other people
-    whole = len({(v.group.folds, v.group.seeds) for v in variants}) == 1
-    judged = whole and all(cell.validation is not None for cell in cells)
-    chosen = max(cells, key=lambda cell: cell.validation or 0.0) if judged else None
+    whole = len({v.group.tests for v in variants}) == 1
+    chosen = nested = None
+    if whole and all(variant.validation is not None for variant in variants):
+        # of equals the first of the grid: sorted by the test, the test clips would break the tie
+        chosen = _cell(max(laid, key=lambda variant: variant.validation or 0.0))
+        nested = choose_in_folds(_candidates(laid))
     outcome = Outcome(
         arena.set_name,
         model,
-        tuple(cells),
+        tuple(_cell(variant) for variant in variants),
         ols,
         mixed,
         chosen,
-        cells[0] if whole else None,
+        _cell(variants[0]) if whole else None,
         tuple(sorted({what for v in variants for what in v.group.leak.test_chose or ()})),
+        nested,
     )
     return AugmentationStudy(
         model,
@@ -219,6 +227,25 @@ def _study(
         tuple(describe_fit(ols)),
         tuple(describe_fit(mixed)),
     )
+
+
+def _cell(variant: Variant) -> Cell:
+    from evfer.study import Cell
+
+    group, n = variant.group, len(variant.group.rows)
+    std = group.accuracy.std if group.accuracy else None
+    return Cell(variant.label, n, n, variant.mean, std, variant.validation, group.collapsed)
+
+
+def _candidates(variants: Sequence[Variant]) -> list[list[Candidate]]:
+    """Give every set's validation and score in each fold and seed, sets in the grid's order."""
+    folds: dict[Any, list[Candidate]] = defaultdict(list)
+    for variant in variants:
+        for row in variant.group.rows:
+            if row.accuracy is not None:
+                place = (row.folds_sha256, row.seed, row.fold)
+                folds[place].append((variant.label, _validated(row), row.accuracy))
+    return list(folds.values())
 
 
 def _spell_factors(tables: Sequence[Augmentations]) -> dict[str, str]:

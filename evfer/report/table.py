@@ -34,6 +34,8 @@ number as its source states it."""
 
 _DASH = "\N{EN DASH}"
 _PAIRS = ("interval", "gap")
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""What texts begin with that spreadsheets run."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +121,21 @@ def _energy(millijoules: float) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Write a table as CSV, every number unrounded."""
+    """Write a table as CSV, every number unrounded.
+
+    A text that a spreadsheet would run as a formula (it begins with =, +, -, @, a tab or a
+    carriage return) gets an apostrophe in front; JSON holds it as it is.
+    """
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(_keys(table))
     # None becomes an empty cell
-    writer.writerows(_flat_rows(table))
+    writer.writerows([_disarm(value) for value in row] for row in _flat_rows(table))
     return buffer.getvalue()
+
+
+def _disarm(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
 
 
 def to_json(table: Table) -> str:

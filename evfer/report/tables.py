@@ -50,11 +50,13 @@ def build_tables(
 
 
 def _accuracy(pairs: Pairs) -> Table:
+    repeated = any(group.over_rounds for _, group in pairs)
     columns = (
         _MODEL,
         *_PLACE,
         Column("accuracy", "accuracy", "share"),
         Column("accuracy_std", "± results", "share"),
+        Column("accuracy_std_repeats", "± repeats" if repeated else "", "share"),
         Column("interval", "95% interval", "interval"),
         Column("uar", "UAR", "share"),
         Column("macro_f1", "macro F1", "share"),
@@ -68,10 +70,10 @@ def _accuracy(pairs: Pairs) -> Table:
         *(
             Column(key)
             for key in (
-                *("n_results", "n_folds", "n_seeds", "pooled_accuracy", "n_subjects"),
+                *("n_results", "n_folds", "n_splits", "n_seeds", "pooled_accuracy", "n_subjects"),
                 *("selected_on", "optimistic", "subject_overlap", "never_tested"),
                 *("multiply_tested", "parameters", "recipe", "recipe_sha256"),
-                *("data_fingerprint", "folds_sha256"),
+                *("model_sha256", "data_fingerprint", "folds_sha256"),
             )
         ),
     )
@@ -85,6 +87,7 @@ def _accuracy(pairs: Pairs) -> Table:
                 arena.protocol,
                 accuracy.mean if accuracy else None,
                 accuracy.std if accuracy else None,
+                group.over_rounds.std if group.over_rounds else None,
                 group.interval,
                 group.uar.mean if group.uar else None,
                 group.macro_f1.mean if group.macro_f1 else None,
@@ -97,6 +100,7 @@ def _accuracy(pairs: Pairs) -> Table:
                 _warn(group),
                 len(group.rows),
                 len(group.folds),
+                len(group.splits),
                 len(group.seeds),
                 group.pooled,
                 group.n_subjects,
@@ -108,8 +112,9 @@ def _accuracy(pairs: Pairs) -> Table:
                 first.parameters,
                 first.recipe,
                 first.recipe_sha256,
+                first.model_sha256,
                 first.data_fingerprint,
-                first.folds_sha256,
+                "; ".join(group.splits),
             )
         )
     return Table("accuracy", "Accuracy", columns, tuple(rows), main=True)
@@ -132,6 +137,7 @@ _FOLD_COLUMNS: tuple[tuple[str, str, Kind], ...] = (
     ("seed", "seed", "whole"),
     ("fold", "fold", "whole"),
     ("n_folds", "", "whole"),
+    ("folds_sha256", "", "text"),
     ("accuracy", "accuracy", "share"),
     ("uar", "UAR", "share"),
     ("macro_f1", "macro F1", "share"),
@@ -199,6 +205,7 @@ def _differences(arenas: Sequence[Arena]) -> Table:
         Column("difference", "difference, points", "points"),
         Column("interval", "95% interval", "gap"),
         Column("n_clips", "tests", "whole"),
+        Column("n_different_clips", "", "whole"),
         Column("n_folds", "folds", "whole"),
         Column("resampled_t", "t", "number"),
         Column("resampled_t_p", "p over folds", "probability"),
@@ -216,7 +223,7 @@ def _differences(arenas: Sequence[Arena]) -> Table:
         rows += [
             (
                 *(arena.set_name, arena.protocol, d.first, d.second, d.mean, d.interval),
-                *(d.n_clips, *_test_cells(d, p_folds, p_clips)),
+                *(d.n_clips, d.n_different, *_test_cells(d, p_folds, p_clips)),
             )
             for d, p_folds, p_clips in zip(found, over_folds, over_clips, strict=True)
         ]

@@ -127,10 +127,11 @@ def _tests(difference: Difference) -> list[str]:
             f"corrected resampled t-test over {t.n_splits} folds: p {probability(t.p_value)}"
         )
     if mcnemar:
+        voted = ", each right if more than half of its tests are," if difference.voted else ""
         found.append(
-            f"McNemar's test over {difference.n_clips} clips ({mcnemar.first_only} that only "
-            f"{difference.first} has right, {mcnemar.second_only} that only {difference.second} "
-            f"has): p {probability(mcnemar.p_value)}"
+            f"McNemar's test over {difference.n_different} clips{voted} ({mcnemar.first_only} that "
+            f"only {difference.first} has right, {mcnemar.second_only} that only "
+            f"{difference.second} has): p {probability(mcnemar.p_value)}"
         )
     text = "; ".join(found)
     return [f"{text[0].upper()}{text[1:]}."] if found else []
@@ -182,6 +183,15 @@ def describe(arena: Arena) -> list[str]:
     else:
         sentences = [_against_guessing(group) for group in scored]
         sentences += [text for group in arena.groups for text in _manners(group)]
+    sources: dict[str, set[str]] = {}
+    for group in arena.groups:
+        sources.setdefault(group.first.model, set()).add(group.first.model_sha256)
+    sentences += [
+        f"{model} has results of {len(found)} sources, which are kept apart; each is named by the "
+        "first digits of its digest."
+        for model, found in sources.items()
+        if len(found) > 1
+    ]
     if len(arena.groups) > 2 and arena.differences:
         sentences.append(
             f"{len(arena.differences)} differences are judged one by one here; the comparisons "
@@ -191,8 +201,15 @@ def describe(arena: Arena) -> list[str]:
 
 
 def _manners(group: Group) -> list[str]:
-    """Say how well confidences fit, and how soon a network that decides step by step is right."""
+    """Say how repeats differ, how well confidences fit, and how soon a network is right."""
     found = []
+    over = group.over_rounds
+    if over and over.std is not None:
+        what = "with folds of their own" if len(group.splits) > 1 else "of the same folds"
+        found.append(
+            f"{group.name}: the mean accuracies of {over.n} repeats {what} differ by "
+            f"{100 * over.std:.1f} points (standard deviation)."
+        )
     if group.ece is not None:
         found.append(
             f"{group.name}: how sure it is and how often it is right differ by "
@@ -260,9 +277,12 @@ def warnings(group: Group) -> list[str]:
     if missing:
         says = "row states no accuracy and counts" if missing == 1 else "rows state none and count"
         found.append(f"{missing} of {len(group.rows)} {says} nothing in the mean.")
-    done = len(group.folds)
-    if n_folds > done:
-        found.append(f"INCOMPLETE: {done} of {n_folds} folds have a result.")
+    # each repeat has all folds again; of one that has not begun the rows know nothing
+    done, wanted = len(group.tests), n_folds * len(group.rounds)
+    if wanted > done:
+        times = f" in {len(group.rounds)} repeats" if len(group.rounds) > 1 else ""
+        found.append(f"INCOMPLETE: {done} of {wanted} folds{times} have a result.")
+    done = len({(split, fold) for split, _, fold in group.tests})
     if done == 1 or len(group.rows) == 1:
         found.append("SINGLE FOLD: nothing here says how the score changes from fold to fold.")
     if len(group.seeds) == 1 and done > 1:
@@ -304,9 +324,12 @@ def chosen(group: Group) -> str:
 
 
 def tally(group: Group) -> str:
-    """Give the number of results, and of how many folds and seeds they are."""
+    """Give the number of results, and of how many folds, repeats and seeds they are."""
     parts = [_count(len(group.folds), "fold")]
-    if len(group.seeds) > 1:
+    if len(group.splits) > 1:
+        parts.append(f"{len(group.splits)} repeats")
+    # as a rule each repeat has a seed of its own
+    if len(group.seeds) > 1 and len(group.rounds) != len(group.splits):
         parts.append(_count(len(group.seeds), "seed"))
     return ", ".join(parts)
 

@@ -15,10 +15,12 @@ from evfer.study.effects import Effect, Fit, Observation, fit_mixed, fit_ols
 from evfer.study.grid import Grid, Place, lay_out
 from evfer.study.recipe import StudyConfig, StudyParams, load_study
 from evfer.study.results import (
+    Candidate,
     Cell,
     Nested,
     Outcome,
     Summary,
+    choose_in_folds,
     describe_choice,
     describe_fit,
     spell_probability,
@@ -28,6 +30,7 @@ from evfer.study.results import (
 from evfer.study.running import Pace, State, examine, parse_duration, run_study
 
 __all__ = [
+    "Candidate",
     "Cell",
     "Effect",
     "Fit",
@@ -41,6 +44,7 @@ __all__ = [
     "StudyConfig",
     "StudyParams",
     "Summary",
+    "choose_in_folds",
     "describe_choice",
     "describe_fit",
     "examine",

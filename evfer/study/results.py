@@ -20,16 +20,21 @@ from evfer.study.effects import Fit, Observation, fit_mixed, fit_ols
 from evfer.study.grid import Grid
 
 __all__ = [
+    "Candidate",
     "Cell",
     "Nested",
     "Outcome",
     "Summary",
+    "choose_in_folds",
     "describe_choice",
     "describe_fit",
     "spell_probability",
     "summarise",
     "write_summary",
 ]
+
+Candidate = tuple[str, float | None, float]
+"""A set of augmentations in one fold: its name, accuracy on validation, and score."""
 
 _MEASURES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
 
@@ -183,13 +188,18 @@ def _outcome(
         _cell(name, len(members), [rows[i] for i in members if i in rows], measure)
         for name, members in by_name.items()
     ]
-    cells.sort(key=lambda cell: -math.inf if cell.mean is None else cell.mean, reverse=True)
     # cells with fewer folds than others were tested on other people
     whole = len({cell.n for cell in cells}) == 1 and bool(cells[0].n)
     chosen = nested = None
     if whole and all(cell.validation is not None for cell in cells):
+        # of equals the first of the grid: sorted by the test, the test clips would break the tie
         chosen = max(cells, key=lambda cell: cell.validation or 0.0)
-        nested = _choose_in_folds(grid, [i for i in numbers if i in rows], rows, measure)
+        folds: dict[tuple[int, int], list[Candidate]] = {}
+        for i in numbers:
+            place, found = grid.places[i], (_validation(rows[i]), float(rows[i][measure]))
+            folds.setdefault((place.seed, place.fold), []).append((place.augmentation, *found))
+        nested = choose_in_folds(list(folds.values()))
+    cells.sort(key=lambda cell: -math.inf if cell.mean is None else cell.mean, reverse=True)
     return Outcome(
         dataset,
         model,
@@ -205,16 +215,15 @@ def _outcome(
     )
 
 
-def _choose_in_folds(
-    grid: Grid, numbers: Sequence[int], rows: Mapping[int, Row], measure: str
-) -> Nested:
-    """Let each fold take the set that its own validation likes best; of equals the first."""
-    folds: dict[tuple[int, int], list[int]] = {}
-    for i in numbers:
-        folds.setdefault((grid.places[i].seed, grid.places[i].fold), []).append(i)
-    best = [max(members, key=lambda i: _validation(rows[i]) or 0.0) for members in folds.values()]
-    found = metrics.spread([float(rows[i][measure]) for i in best])
-    picks = Counter(grid.places[i].augmentation for i in best)
+def choose_in_folds(folds: Sequence[Sequence[Candidate]]) -> Nested:
+    """Let each fold take the set that its own validation likes best; of equals the first.
+
+    Args:
+        folds: of each fold and seed every set, in the order of the grid and not of the scores.
+    """
+    best = [max(candidates, key=lambda candidate: candidate[1] or 0.0) for candidates in folds]
+    found = metrics.spread([score for _, _, score in best])
+    picks = Counter(name for name, _, _ in best)
     return Nested(found.mean, found.std, found.n, dict(picks.most_common()))
 
 
