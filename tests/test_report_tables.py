@@ -49,6 +49,17 @@ def test_files_hold_every_column_and_people_see_the_titled_ones():
         assert line in to_latex(found)
 
 
+@pytest.mark.parametrize("mark", ["=", "+", "-", "@", "\t", "\r"])
+def test_spreadsheets_run_no_name(mark):
+    found = table((f"{mark}cmd", -0.5, (-0.2, 0.25), f"a{mark}b"))
+    (row,) = csv.DictReader(io.StringIO(to_csv(found), newline=""))
+    kept = mark.replace("\r", "\n")
+    assert row["model"] == f"'{kept}cmd"
+    assert row["hidden"] == f"a{kept}b"
+    assert (row["accuracy"], row["interval_low"]) == ("-0.5", "-0.2")
+    assert json.loads(to_json(found))[0]["model"] == f"{mark}cmd"
+
+
 def test_what_json_does_not_know_is_null_or_a_word():
     found = table(("a", float("nan"), None, float("inf")))
     assert json.loads(to_json(found))[0] == {

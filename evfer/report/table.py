@@ -124,7 +124,8 @@ def to_csv(table: Table) -> str:
     """Write a table as CSV, every number unrounded.
 
     A text that a spreadsheet would run as a formula (it begins with =, +, -, @, a tab or a
-    carriage return) gets an apostrophe in front; JSON holds it as it is.
+    carriage return) gets an apostrophe in front, and carriage returns become line feeds; JSON
+    holds texts as they are.
     """
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
@@ -135,7 +136,11 @@ def to_csv(table: Table) -> str:
 
 
 def _disarm(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
+    if not isinstance(value, str):
+        return value
+    # the writer leaves a carriage return unquoted, which readers take for a row's end
+    plain = value.replace("\r", "\n")
+    return f"'{plain}" if value.startswith(_FORMULAS) else plain
 
 
 def to_json(table: Table) -> str:
