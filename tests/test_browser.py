@@ -316,7 +316,7 @@ def test_augmentations_are_those_of_training(opened, name):
         "code_default": parse_names("code_default"),
         "off-centre": parse_names(OFF_CENTRE),
     }.get(name, ({"name": name},))
-    always = name in ("hflip", "noise", "reverse", "mirror", "mirror_events", "crop")
+    always = name in ("hflip", "noise", "reverse", "mirror", "mirror_events")
     augmentation = build([{**t, "p": 1.0} for t in tables] if always else tables)
     page = opened.page
     offered = ["none", "recipe ours", "code_default", "off-centre", *AUGMENTATIONS]
@@ -336,6 +336,11 @@ def test_augmentations_are_those_of_training(opened, name):
         np.testing.assert_array_equal(steps(page), augmentation.on_frames(frames, rng))
         whole = region == Region(0, 0, SENSOR.width, SENSOR.height)
         assert page.locator("#region").is_hidden() == whole
+        said = page.inner_text("#augmentation-words")
+        # what is forced is told; all else is what training draws
+        assert ("Always acting here" in said) == always
+        assert ("Drawn as training" in said) != always
+        assert not always or f"training does so with p = {build(tables).steps[0].p:g} " in said
     page.select_option("#augmentation", label="none")
     page.evaluate("evferPlayer.settled")
     assert page.evaluate("evferPlayer.events.n") == len(EVENTS)

@@ -71,6 +71,7 @@ def write_player(clip: Clip, path: Path, params: ViewParams, player: PlayerParam
         framing=player.frames,
         recipe=player.recipe,
         seed=player.seed,
+        sets=bool(player.augment or player.eda),
         still=_still(clip, params),
     )
 

@@ -37,10 +37,8 @@ __all__ = ["PlayerParams", "Variant", "draw_variant", "variants"]
 
 Tables = Sequence[Mapping[str, Any]]
 
-_ALWAYS: dict[str, dict[str, Any]] = {
-    name: {"p": 1.0} for name in ("hflip", "noise", "reverse", "mirror_events", "crop", "mirror")
-}
-"""Shown alone, an augmentation acts; with its own probability every other draw shows nothing."""
+_ALWAYS = ("hflip", "noise", "reverse", "mirror_events", "mirror")
+"""Shown alone, these act; with their own probability some draws would show nothing."""
 
 _WORDS = {
     "hflip": "mirrored left to right",
@@ -129,8 +127,8 @@ def variants(
         params: which, and how often.
 
     Returns:
-        For each augmentation its name, what it does in words, and its draws; one where all are
-        the same.
+        For each augmentation its name, what it does in words, how its draws differ from
+        training's in words, and its draws; one where all are the same.
     """
     offered: list[tuple[str, str, Tables]] = []
     if params.augment:
@@ -140,15 +138,28 @@ def variants(
         (name, " + ".join(str(t.get("name")) for t in tables) or "nothing", tables)
         for name, tables in params.eda
     ]
-    offered += [(n, _WORDS[n], [{"name": n, **_ALWAYS.get(n, {})}]) for n in AUGMENTATIONS]
+    as_drawn = f"Drawn as training draws them, with seed {params.seed}, in its first epochs"
+    shown = [(name, about, as_drawn, tables) for name, about, tables in offered]
+    shown += [(name, _WORDS[name], *_alone(name, params.seed)) for name in AUGMENTATIONS]
     return [
         {
             "name": name,
             "about": about,
+            "chance": chance,
             "draws": _draws(tables, events, sensor_size, clip_id, params),
         }
-        for name, about, tables in offered
+        for name, about, chance, tables in shown
     ]
+
+
+def _alone(name: str, seed: int) -> tuple[str, Tables]:
+    """Say how an augmentation is drawn that is shown alone, and give its tables."""
+    if name in _ALWAYS:
+        usual = AUGMENTATIONS[name].p
+        words = f"Always acting here, so that it can be seen; training does so with p = {usual:g}"
+        return f"{words} unless a recipe says otherwise", [{"name": name, "p": 1.0}]
+    words = f"Drawn as training with seed {seed} draws it where a recipe changes no setting"
+    return words, [{"name": name}]
 
 
 def _draws(

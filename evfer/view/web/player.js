@@ -126,8 +126,10 @@ async function applyAugmentation() {
   const changed = drawn ? await augment(original, drawn.edits, WIDTH) : original;
   if (turn !== state.turn) return; // a later choice was faster
   events = changed;
-  if (drawn) find("augmentation-words").textContent = `${data.augmentations[state.augmentation].about}. Drawn here: ${drawn.words}.`;
-  else find("augmentation-words").textContent = "The events as they were recorded.";
+  if (drawn) {
+    const { about, chance } = data.augmentations[state.augmentation];
+    find("augmentation-words").textContent = `${about}. Drawn here: ${drawn.words}. ${chance}.`;
+  } else find("augmentation-words").textContent = "The events as they were recorded.";
   const whole = !drawn || drawn.region.join() === [0, 0, WIDTH, HEIGHT].join();
   find("region").hidden = whole;
   if (!whole) {
