@@ -173,7 +173,7 @@ def measure(
         failed: called with each fold that fails; see `evfer.bench.run`.
     """
     jobs = [
-        job
+        dataclasses.replace(job, repeats=1 + len(item.repeats))
         for item in measurements
         for repeat, plan in enumerate((item.plan, *item.repeats))
         for job in make_jobs(

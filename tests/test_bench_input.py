@@ -104,7 +104,8 @@ def test_it_runs_and_says_what_it_does(capsys, data):
         assert row["settings"]["train"]["last_batch"] == "merge"
         assert row["settings"]["frames"]["size"] == 16
         assert row["settings"]["augment"] == []
-        assert row["settings"]["split"]["repeats"] == 1
+        used = {"kind": "strict", "n_folds": 2, "seed": 0, "stratify": True, "repeats": 1}
+        assert row["settings"]["split"] == used
 
 
 def test_a_row_holds_every_switch(capsys, data):
@@ -272,6 +273,7 @@ def test_the_documented_switches_are_those_of_the_protocols(column, protocol):
         (["--set", "split.repeats=0"], "split.repeats = 0"),
         (["--set", "split.stratify=maybe"], "split.stratify = 'maybe'"),
         (["--protocol", "loso", "--set", "split.stratify=true"], 'with "loso" folds'),
+        (["--protocol", "loso", "--folds", "3"], "3 loso folds of 4 people"),
         (["--set", "train.last_batch=drop"], 'unknown value of train.last_batch "drop"'),
         (["--set", "model.wdth=3"], 'unknown option of learning:small_net "wdth"'),
         (["--set", "select.on=best"], 'unknown value of select.on "best"'),

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from benching import write_set
 
-from evfer import index, plugins
+from evfer import index, plugins, study
 from evfer.bench.choice import explain_choices
 from evfer.errors import ConfigError, SourceError, UnknownNameError
 from evfer.measure import measure, prepare
@@ -97,6 +97,49 @@ def test_console_row_and_report_say_the_same(tmp_path, name, recipe, eda, chose)
     assert parse_row(row, "run", "here").leak.test_chose == chose
     tuned = "The recipe's settings were chosen on this set's test clips, so figures are a little"
     assert (tuned in found[0].chosen) == ("settings" in chose)
+
+
+@pytest.mark.parametrize(
+    ("given", "split", "used"),
+    [
+        ({}, {}, ("strict", 4, 0, True)),
+        ({"n_folds": 2, "seed": 5}, {}, ("strict", 2, 0, True)),
+        ({"protocol": "loso"}, {}, ("loso", 8, 0, False)),
+        ({"protocol": "strict", "seed": 5}, {"stratify": False}, ("strict", 5, 5, False)),
+        ({}, {"kind": "kfold", "stratify": True}, ("kfold", 10, 0, True)),
+        ({}, {"kind": "kfold", "n_folds": 3, "seed": 2}, ("kfold", 3, 2, False)),
+        (
+            {"protocol": "code", "recipe": "resnet18"},
+            {"kind": "published"},
+            ("published", 10, 0, False),
+        ),
+    ],
+)
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_settings_say_which_folds_were_used(data, monkeypatch, given, split, used, repeats):
+    given = {"overrides": TINY | {"split": split | {"repeats": repeats}}} | given
+    found = prepare(data, "learning:small_net", **given)
+    jobs = []
+    monkeypatch.setattr("evfer.measure.run", lambda taken, **_: jobs.extend(taken))
+    measure(found, "learning:small_net", data / "out", only_folds=[0])
+    drawn = used[0] in ("strict", "kfold")
+    for repeat, job in enumerate(jobs):
+        kind, n_folds, seed, stratify = used
+        assert job.settings["split"] == {
+            "kind": kind,
+            "n_folds": n_folds,
+            "seed": seed + repeat * drawn,
+            "stratify": stratify,
+            "repeats": repeats,
+        }
+    assert len(jobs) == repeats
+
+
+def test_a_study_repeats_nothing(data):
+    config = study.load_study("eda-study", {"study": {"augmentations": ["none"], "n_folds": 2}})
+    jobs = study.lay_out(config, data, data / "out").jobs
+    assert {job.config.split.repeats for job in jobs} == {3}  # as the recipe says for a bench
+    assert {job.settings["split"]["repeats"] for job in jobs} == {1}
 
 
 def test_what_is_wrong_shows_before_any_training(data):

@@ -74,6 +74,15 @@ def test_folds_without_a_choice_cannot_be_balanced(protocol):
     assert folds.build(entries, protocol, None, 0, stratify=False).splits
 
 
+def test_loso_has_a_fold_a_person():
+    entries = entries_of([1, 2, 3] * 4)
+    assert len(folds.build(entries, "loso", 4).splits) == 4
+    for n_folds in (1, 3, 5):
+        words = f"{n_folds} loso folds of 4 people; expected 4.*Leave --folds"
+        with pytest.raises(ConfigError, match=words):
+            folds.build(entries, "loso", n_folds)
+
+
 def test_one_person_cannot_be_split():
     words = r"a set of one subject.*Convert clips of more people"
     for labels in ([1], [1, 2]):

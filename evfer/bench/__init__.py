@@ -395,7 +395,8 @@ def _describe_run(jobs: Sequence[FoldJob], command: str) -> None:
             "recipe_sha256": job.config.sha256,
             "recipe": configuration.to_dict(job.config)
             | job.config.shaping
-            | job.config.resolved(job.options),
+            | job.config.resolved(job.options)
+            | {"split": configuration.to_dict(job.config.split) | {"repeats": job.repeats}},
         }
     about = {
         "versions": provenance.versions(provenance.LEARNING_PACKAGES),

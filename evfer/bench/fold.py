@@ -54,6 +54,7 @@ class FoldJob:
         keep_weights: whether to write the tested weights.
         tensorboard: whether to write curves for TensorBoard.
         energy: whether to count operations on the test clips and price them; see `bill`.
+        repeats: how often the whole is done, this time included.
         checkpoint_every_s: least time between two checkpoints.
     """
 
@@ -76,6 +77,7 @@ class FoldJob:
     keep_weights: bool = True
     tensorboard: bool = True
     energy: bool = True
+    repeats: int = 1
     checkpoint_every_s: float = 30.0
 
     @property
@@ -99,6 +101,20 @@ class FoldJob:
             "n_folds": len(self.plan.splits),
             "seed": self.seed,
         }
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every switch as it was used, those of the folds among them."""
+        split, plan = self.config.split, self.plan
+        used = {
+            "kind": plan.protocol,
+            "n_folds": len(plan.splits),
+            "seed": plan.seed,
+            # a set's own folds are as their kind has them
+            "stratify": plan.protocol == "strict" if split.stratify is None else split.stratify,
+            "repeats": self.repeats,
+        }
+        return self.config.resolved(self.options) | {"split": used}
 
     @functools.cached_property  # a study asks often, and folds are long to digest
     def key(self) -> str:
@@ -185,7 +201,7 @@ def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None)
             job.weights,
             {**about, "options": options, "classes": data.classes, "weights": result.weights},
         )
-    row = job.naming | {"settings": job.config.resolved(job.options)}
+    row = job.naming | {"settings": job.settings}
     row |= _outcome(job, task, result) | _circumstances(job, result, threads)
     return row | (_energy(job, task, result) if job.energy else {})
 

@@ -54,7 +54,8 @@ def build(
         protocol: strict, loso, kfold or published; paper and code are other names of the last
             two.
         n_folds: number of folds; by default 10; for `strict` with fewer than 30 subjects 5, or
-            one a subject where there are fewer.
+            one a subject where there are fewer. `loso` has as many as subjects, and takes no
+            other number.
         seed: seed of the random choices. `published` ignores it: fold k always has seed k.
         stratify: whether each fold is to hold the classes as evenly as can be; by default
             `strict` does, and `kfold` does not. For the others there is nothing to choose.
@@ -79,6 +80,7 @@ def build(
             expected="strict or kfold, which leave something to balance",
             hint="Leave split.stratify away, or set split.kind",
         )
+    wanted = n_folds
     if kind == "loso":
         n_folds = n_subjects
     elif n_folds is None:
@@ -92,6 +94,12 @@ def build(
             f"a set of one {unit[:-1]}",
             expected=f"at least two {unit}, to train on some and test on others",
             hint="Convert clips of more people" if unit == "subjects" else "Convert more clips",
+        )
+    if wanted not in (None, n_folds):
+        raise ConfigError(
+            f"{wanted} loso folds of {n_subjects} people",
+            expected=f"{n_subjects}, as loso has one fold a person",
+            hint="Leave --folds and split.n_folds away, or choose --protocol strict",
         )
     fewest = 1 if kind == "published" else 2
     if not fewest <= n_folds <= available:
