@@ -81,6 +81,30 @@ def test_marks_tell_their_numbers(browser, page_file):
     watched.check()
 
 
+VISIBLE = """(e) => [e.querySelector("summary"), e.querySelector("td")].map(
+  (part) => part.checkVisibility({ contentVisibilityAuto: true }) && part.clientHeight > 0)"""
+
+
+def test_on_paper_nothing_is_closed(browser, page_file):
+    watched = open_page(browser, page_file)
+    page = watched.page
+    for name in ("Every fold", "Every person"):
+        part = page.locator("details", has=page.locator("summary", has_text=name))
+        assert part.evaluate(VISIBLE) == [True, False]
+        page.emulate_media(media="print")
+        assert part.evaluate(VISIBLE) == [True, True]
+        page.emulate_media(media="screen")
+    # browsers whose style sheets cannot open them get them opened, and closed again after
+    closed = page.locator("details:not([open])")
+    number = closed.count()
+    assert number >= 2
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert closed.count() == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert closed.count() == number
+    watched.check()
+
+
 def test_clips_play_pause_and_scrub(browser, page_file):
     watched = open_page(browser, page_file)
     card = watched.page.locator(".player").first

@@ -20,6 +20,17 @@
   toggle.hidden = false;
   name();
 
+  // on paper nothing is closed; the style sheet says so too, which not every browser follows
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    for (const part of opened) part.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const part of opened) part.open = false;
+    opened = [];
+  });
+
   // hover texts: the drawings' own titles, shown at once and on touch too
   const hint = make("div", "", "hint");
   hint.hidden = true;
