@@ -288,6 +288,8 @@ def choose(page, framing):
     page.select_option("#size", str(framing["size"] or ""))
     page.select_option("#resize", framing.get("resize", "maxpool"))
     numbers = {key: framing[key] for key in ("n_steps", "event_count", "bits") if key in framing}
+    if framing.get("kind") == "count":
+        del numbers["n_steps"]  # without effect, and so not offered
     if framing.get("kind") in ("time_surface", "decay"):
         numbers["tau_ms"] = framing.get("tau_us", 50_000.0) / 1000
     for name, value in numbers.items():
@@ -306,6 +308,45 @@ def test_the_frames_are_the_network_s(browser, player):
         assert found.shape == wanted.shape, framing
         np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=1e-7, err_msg=str(framing))
         assert page.locator("#steps li").count() == len(wanted)
+    watched.check()
+
+
+def test_number_fields_show_what_is_used(browser, player):
+    watched = open_page(browser, player)
+    page = ready(watched)
+    page.fill("#n_steps", "9")
+    for typed, used in (("999", 64), ("0", 1), ("7.4", 7), ("", 7), ("-3", 1)):
+        page.fill("#n_steps", typed)
+        assert page.evaluate("evferPlayer.state.how.n_steps") == used
+        assert page.locator("#steps li").count() == used
+        page.dispatch_event("#n_steps", "change")
+        assert page.input_value("#n_steps") == str(used)
+    page.select_option("#kind", "binary_code")
+    page.fill("#bits", "99")
+    assert page.input_value("#bits") == "24" == str(page.evaluate("evferPlayer.state.how.bits"))
+    page.select_option("#kind", "decay")
+    page.fill("#tau_ms", "")
+    page.dispatch_event("#tau_ms", "change")
+    assert page.input_value("#tau_ms") == "50"
+    assert page.evaluate("evferPlayer.state.how.tau_us") == 50_000
+    watched.check()
+
+
+def test_a_kind_that_training_refuses_says_so(browser, player):
+    watched = open_page(browser, player)
+    page = ready(watched)
+    refused = "Training refuses this kind"
+    assert page.locator("#kind option[value=count]").inner_text() == "count, not for training"
+    assert refused not in page.inner_text("#frames-words")
+    page.select_option("#kind", "count")
+    assert refused in page.inner_text("#frames-words")
+    assert page.locator("#n_steps").is_hidden()  # it has no effect
+    page.fill("#event_count", "60")
+    assert page.locator("#steps li").count() == 64
+    assert "The first 64 are on show" in page.inner_text("#frames-words")
+    page.select_option("#kind", "time_bins")
+    assert refused not in page.inner_text("#frames-words")
+    assert page.locator("#n_steps").is_visible()
     watched.check()
 
 

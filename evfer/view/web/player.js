@@ -4,6 +4,7 @@ const SPEEDS = [0.1, 0.15, 0.2, 0.25, 0.33, 0.5, 0.75, 1, 1.5, 2, 3, 4];
 const WINDOWS_MS = [5, 10, 20, 33, 50, 75, 100, 150, 200, 300, 500];
 const SIZES = [16, 32, 48, 64, 96, 128, 160, 200, 224, 256];
 const STEP_US = 10_000;
+const MOST_STEPS = 64; // pictures of steps on show
 
 const nearest = (values, wanted) => values.reduce(
   (best, value, i) => (Math.abs(Math.log(value / wanted)) < Math.abs(Math.log(values[best] / wanted)) ? i : best), 0);
@@ -73,6 +74,7 @@ function makeSteps() {
   const how = state.how, drawn = variant();
   const list = find("steps");
   for (const [name, kinds] of [["counts", ["time_bins", "count", "event_bins", "count_or_bins"]],
+    ["fixed", ["time_bins", "event_bins", "count_or_bins", ...REAL_KINDS]],
     ["ranked", ["count", "count_or_bins"]], ["fading", ["time_surface", "decay"]], ["code", ["binary_code"]]]) {
     for (const field of document.querySelectorAll(`[data-for=${name}]`)) field.hidden = !kinds.includes(how.kind);
   }
@@ -83,9 +85,12 @@ function makeSteps() {
     : frames.bounds.reduce((sum, [begin, end]) => sum + end - begin, 0);
   const share = events.n ? (100 * used) / events.n : 100;
   find("frames-words").textContent = `${frames.steps} × 2 × ${frames.height} × ${frames.width} numbers; ` +
-    `${share >= 99.95 ? "every event falls" : `${share.toFixed(1)}% of the events fall`} into a step.`;
-  while (list.children.length > Math.min(frames.steps, 64)) list.lastChild.remove();
-  while (list.children.length < Math.min(frames.steps, 64)) list.append(stepItem(list.children.length));
+    `${share >= 99.95 ? "every event falls" : `${share.toFixed(1)}% of the events fall`} into a step.` +
+    (how.kind === "count" ? " Training refuses this kind: each clip has another number of steps." : "") +
+    (frames.steps > MOST_STEPS ? ` The first ${MOST_STEPS} are on show.` : "");
+  const shown = Math.min(frames.steps, MOST_STEPS);
+  while (list.children.length > shown) list.lastChild.remove();
+  while (list.children.length < shown) list.append(stepItem(list.children.length));
   limitWidth(list);
   paintSteps();
 }
@@ -248,19 +253,24 @@ function wireFraming() {
   sizes.add(new Option("sensor's", ""));
   sizes.value = how.size || "";
   find("binary").value = how.binary ? "1" : "";
-  const number = (name, low, high, fallback) => {
-    const value = Math.round(Number(find(name).value));
-    return Number.isFinite(value) && value >= low ? Math.min(value, high) : fallback;
+  // The field shows what is used, but for one that is emptied to be typed anew.
+  const number = (name, used) => {
+    const field = find(name), asked = field.valueAsNumber;
+    if (Number.isNaN(asked)) return used;
+    const whole = field.step === "any" ? asked : Math.round(asked);
+    const value = Math.max(Number(field.min), Math.min(Number(field.max), whole));
+    if (value !== asked) field.value = value;
+    return value;
   };
   const read = () => {
     const kind = find("kind").value;
     Object.assign(how, {
-      n_steps: number("n_steps", 1, 64, 6), kind, resize: find("resize").value,
+      n_steps: number("n_steps", how.n_steps), kind, resize: find("resize").value,
       size: Number(sizes.value) || null,
       binary: !REAL_KINDS.includes(kind) && find("binary").value === "1",
-      event_count: number("event_count", 1, 1e6, 2500),
-      tau_us: Math.max(1, Number(find("tau_ms").value) || 50) * 1000,
-      bits: number("bits", 1, 24, 8),
+      event_count: number("event_count", how.event_count),
+      tau_us: number("tau_ms", how.tau_us / 1000) * 1000,
+      bits: number("bits", how.bits),
     });
     if (!events) return;
     makeSteps();
@@ -269,6 +279,10 @@ function wireFraming() {
   };
   for (const name of ["n_steps", "kind", "size", "resize", "binary", "event_count", "tau_ms", "bits"]) {
     find(name).addEventListener("input", read);
+  }
+  for (const [name, used] of [["n_steps", () => how.n_steps], ["event_count", () => how.event_count],
+    ["tau_ms", () => how.tau_us / 1000], ["bits", () => how.bits]]) {
+    find(name).addEventListener("change", () => { if (!find(name).value) find(name).value = used(); });
   }
   if (how.resize === "none") how.resize = "maxpool"; // the same where sizes agree
 }
