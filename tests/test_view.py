@@ -1,5 +1,8 @@
 """Pictures and films of recordings, read back with other libraries."""
 
+import html
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from evfer.errors import ConfigError, EventsError, RecordingError, SourceError, 
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.pictures import DARK, LIGHT
 from evfer.view.dataset import choose_clips, describe_set
+from evfer.view.gallery import write_gallery
 
 SENSOR = SensorSize(40, 40)
 DURATION_US = 400_000
@@ -181,6 +185,24 @@ def test_every_person_comes_before_any_comes_twice():
     assert [e.clip_id for e in chosen["happy"]] == ["A/000", "B/000", "C/000", "A/001"]
     assert [e.clip_id for e in chosen["sadness"]] == ["A/009"]
     assert describe_set(entries) == "13 recordings · 3 subjects · 2 classes"
+
+
+@pytest.mark.parametrize(
+    ("sides", "said", "tiles"),
+    [
+        ((300, 40), "A pixel here is 1 x 1 to 3 x 3 of the sensor's, as each clip says.", [3, 1]),
+        ((150, 150), "A pixel here is 2 x 2 of the sensor's.", []),
+        ((40, 100), "", []),
+    ],
+)
+def test_a_gallery_tells_each_clip_s_pixels(tmp_path, sides, said, tiles):
+    clips = [view.Clip(bar_events(), SensorSize(side, 40), DURATION_US) for side in sides]
+    write_gallery({"happy": clips}, tmp_path / "a.html", title="set", subtitle="")
+    text = html.unescape((tmp_path / "a.html").read_text(encoding="utf-8"))
+    text = text.replace("\N{MULTIPLICATION SIGN}", "x")
+    assert said in text
+    assert ("A pixel here" in text) == bool(said)
+    assert [int(n) for n in re.findall(r"s, pixels of (\d) x \d</span>", text)] == tiles
 
 
 def test_a_broken_data_set_is_named(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def write_gallery(
     """
     films: list[dict[str, Any]] = []
     shown = []
-    factor = 1
+    factors = {_factor(clip) for clips in rows.values() for clip in clips}
     for name, clips in rows.items():
         tiles = []
         for clip in clips:
@@ -62,7 +62,8 @@ def write_gallery(
                     "height": height,
                     "name": shorten(clip.subtitle, 60),
                     "words": f"{short_number(len(clip.events))} events, "
-                    f"{clip.duration_us / 1e6:.2f} s",
+                    f"{clip.duration_us / 1e6:.2f} s"
+                    + (f", pixels of {factor} × {factor}" if len(factors) > 1 else ""),  # noqa: RUF001
                 }
             )
             films.append(
@@ -88,7 +89,25 @@ def write_gallery(
         rows=shown,
         steps=_STEPS,
         window=f"{_STEPS}th",
-        binned=factor,
+        binned=_binned_words(factors),
+    )
+
+
+def _factor(clip: Clip) -> int:
+    """Give how many sensor pixels a side share a cell of a film."""
+    return -(-max(clip.sensor_size.width, clip.sensor_size.height) // _MOST_SIDE)
+
+
+def _binned_words(factors: Collection[int]) -> str:
+    """Say how many sensor pixels a pixel of the page is; nothing where all are one."""
+    low, high = min(factors, default=1), max(factors, default=1)
+    if high == 1:
+        return ""
+    if low == high:
+        return f"A pixel here is {high} × {high} of the sensor's."  # noqa: RUF001
+    return (
+        f"A pixel here is {low} × {low} to {high} × {high} of the sensor's, "  # noqa: RUF001
+        "as each clip says."
     )
 
 
@@ -104,7 +123,7 @@ def film_cells(clip: Clip) -> tuple[NDArray[np.uint8], int]:
         and 4 events or more; and how many sensor pixels a side share a cell.
     """
     size = clip.sensor_size
-    factor = -(-max(size.width, size.height) // _MOST_SIDE)
+    factor = _factor(clip)
     height, width = -(-size.height // factor), -(-size.width // factor)
     cells = np.zeros((_STEPS, height, width), np.uint8)
     for step in range(_STEPS):
