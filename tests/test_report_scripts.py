@@ -81,6 +81,19 @@ def test_marks_tell_their_numbers(browser, page_file):
     watched.check()
 
 
+def test_marks_tell_their_numbers_under_their_letters_too(browser, page_file):
+    page = open_page(browser, page_file).page
+    letters = page.locator("#confusion svg text", has_text="%").first
+    letters.scroll_into_view_if_needed()
+    box = letters.bounding_box()
+    # a letter is hit on its ink or between, so that a few places are tried
+    for part in (0.2, 0.35, 0.5, 0.65, 0.8):
+        page.mouse.move(2, 2)
+        page.mouse.move(box["x"] + part * box["width"], box["y"] + box["height"] / 2)
+        assert page.locator(".hint").is_visible()
+        assert page.locator(".hint").inner_text().startswith("true happy, predicted happy: ")
+
+
 VISIBLE = """(e) => [e.querySelector("summary"), e.querySelector("td")].map(
   (part) => part.checkVisibility({ contentVisibilityAuto: true }) && part.clientHeight > 0)"""
 
