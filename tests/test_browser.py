@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import zlib
 
 import numpy as np
 import pytest
 from browser import WIDTHS, open_browser, open_page, overflow, typed_array, wait_until
+from PIL import Image
 
 from evfer import index, store, view
 from evfer.events import EVENT_DTYPE, SensorSize
@@ -515,3 +517,29 @@ def test_the_sheet_s_tiles_hold_the_events(browser, sheet):
     end = DURATION_US * (step + 1) // 24
     counts = accumulate(blob_events(3000, 1), SENSOR, max(0, min(end - 25_000, end - 50_000)), end)
     np.testing.assert_array_equal(seen, counts.sum(axis=0) > 0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_without_scripts_the_sheet_s_clips_stand_still(browser, sheet, width, scheme):
+    played = ready(open_page(browser, sheet, color_scheme=scheme))
+    wanted = [pixels(played, f"[data-clip='{k}'] canvas") for k in range(4)]
+    assert played.locator("noscript img").count() == 0
+    assert played.locator("#bar").is_visible()
+    watched = open_page(browser, sheet, width=width, color_scheme=scheme, java_script_enabled=False)
+    page = watched.page
+    for k, picture in enumerate(wanted):
+        still = page.locator(f"[data-clip='{k}'] img")
+        assert still.is_visible()
+        address = still.evaluate("(image) => image.currentSrc")
+        with Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))) as image:
+            found = np.asarray(image.convert("RGB")).astype(int)
+        assert np.abs(found - picture).max() <= 1
+        assert still.bounding_box()["width"] < 260
+    # nothing on show that a script would have to answer
+    assert page.locator("main button:enabled:visible").count() == 0
+    assert page.locator("main input:visible").count() == 0
+    assert page.locator("canvas:visible").count() == 0
+    assert "tap it" not in page.inner_text("main")
+    assert "stands still" in page.inner_text("main")
+    watched.check()

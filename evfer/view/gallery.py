@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer.pictures import accumulate
+from evfer.pictures import GROUNDS, Colours, accumulate
 from evfer.pictures.drawing import shorten
 from evfer.view.clip import Clip, short_number
 from evfer.view.packing import pack
-from evfer.view.page import write_page
+from evfer.view.page import picture_address, write_page
 
 __all__ = ["film_cells", "write_gallery"]
 
@@ -53,13 +53,17 @@ def write_gallery(
         tiles = []
         for clip in clips:
             cells, factor = film_cells(clip)
-            per_step = np.count_nonzero(cells, axis=(1, 2))
+            busiest = int(np.count_nonzero(cells, axis=(1, 2)).argmax())
             height, width = cells.shape[1:]
             tiles.append(
                 {
                     "place": len(films),
                     "width": width,
                     "height": height,
+                    "stills": {
+                        name: picture_address(_still(cells[busiest], colours), "PNG")
+                        for name, colours in GROUNDS.items()
+                    },
                     "name": shorten(clip.subtitle, 60),
                     "words": f"{short_number(len(clip.events))} events, "
                     f"{clip.duration_us / 1e6:.2f} s"
@@ -71,7 +75,7 @@ def write_gallery(
                     "width": width,
                     "height": height,
                     "steps": _STEPS,
-                    "busiest": int(per_step.argmax()),
+                    "busiest": busiest,
                     "duration_us": clip.duration_us,
                     "cells": pack(cells.reshape(-1)),
                 }
@@ -91,6 +95,19 @@ def write_gallery(
         window=f"{_STEPS}th",
         binned=_binned_words(factors),
     )
+
+
+def _still(cells: NDArray[np.uint8], colours: Colours) -> NDArray[np.uint8]:
+    """Paint a film's step as the page's script does, for readers that run no script."""
+    both = np.mean([colours.on, colours.off], axis=0)
+    ground = np.array(colours.ground, np.float64)
+    table = [ground] + [
+        ground + strength * (np.array(kind) - ground)
+        for kind in (colours.off, colours.on, both)
+        for strength in _STRENGTHS
+    ]
+    painted: NDArray[np.uint8] = np.floor(np.array(table) + 0.5).astype(np.uint8)[cells]
+    return painted
 
 
 def _factor(clip: Clip) -> int:

@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
 
 from evfer.files import write_text
 from evfer.pictures import GROUNDS, Colours
 
-__all__ = ["json_block", "write_page"]
+__all__ = ["json_block", "picture_address", "write_page"]
 
 _FOLDER = "web"
+_QUALITY = 82
 
 
 def write_page(
@@ -75,6 +80,25 @@ def json_block(data: Mapping[str, Any]) -> str:
     for letter in "<>&":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return text
+
+
+def picture_address(
+    pixels: NDArray[np.uint8], kind: str, size: tuple[int, int] | None = None
+) -> str:
+    """Give a picture as an address that holds it.
+
+    Args:
+        pixels: grey, shape (h, w), or red, green and blue, shape (h, w, 3).
+        kind: "PNG" or "JPEG".
+        size: width and height that it is brought to; None keeps its own.
+    """
+    image = Image.fromarray(pixels)
+    if size and size != image.size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, kind, quality=_QUALITY, optimize=True)
+    text = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f"data:image/{kind.lower()};base64,{text}"
 
 
 def _asset(name: str) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from evfer import config
 from evfer.events import Columns
@@ -18,7 +15,7 @@ from evfer.pictures import accumulate, event_picture
 from evfer.pictures.drawing import shorten
 from evfer.view.clip import Clip, ViewParams
 from evfer.view.packing import pack_events
-from evfer.view.page import write_page
+from evfer.view.page import picture_address, write_page
 from evfer.view.variants import PlayerParams, variants
 
 __all__ = ["write_player"]
@@ -26,7 +23,6 @@ __all__ = ["write_player"]
 _SCRIPTS = ("bytes.js", "events.js", "frames.js", "paint.js", "stage.js", "player.js")
 _MOST_FRAMES = 150
 _FRAME_SIDE = 240
-_QUALITY = 82
 
 
 def write_player(clip: Clip, path: Path, params: ViewParams, player: PlayerParams) -> None:
@@ -90,7 +86,7 @@ def _frames(clip: Clip) -> dict[str, Any] | None:
         "width": shape[0],
         "height": shape[1],
         "times_us": times.tolist(),
-        "images": [_picture(_grey(frame), "JPEG", shape) for frame in chosen],
+        "images": [picture_address(_grey(frame), "JPEG", shape) for frame in chosen],
     }
 
 
@@ -112,14 +108,4 @@ def _still(clip: Clip, params: ViewParams) -> str:
         ends = np.searchsorted(times, times + span)
         start = int(times[int(np.argmax(ends - np.arange(len(times))))])
     counts = accumulate(clip.events, clip.sensor_size, start, start + span)
-    return _picture(event_picture(counts, params.colours), "PNG")
-
-
-def _picture(pixels: NDArray[np.uint8], kind: str, size: tuple[int, int] | None = None) -> str:
-    image = Image.fromarray(pixels)
-    if size and size != image.size:
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, kind, quality=_QUALITY, optimize=True)
-    text = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f"data:image/{kind.lower()};base64,{text}"
+    return picture_address(event_picture(counts, params.colours), "PNG")

@@ -7,7 +7,10 @@ const state = { shows: [true, true], speed: SPEEDS.indexOf(0.5), colours: readCo
 class Tile {
   constructor(button, clip) {
     Object.assign(this, { button, clip, cells: null, step: clip.busiest, started: null, pointed: false, kept: false });
-    this.context = button.querySelector("canvas").getContext("2d");
+    const canvas = button.querySelector("canvas");
+    canvas.hidden = button.disabled = false; // until here the page was one without scripts
+    button.setAttribute("aria-pressed", "false");
+    this.context = canvas.getContext("2d");
     this.image = this.context.createImageData(clip.width, clip.height);
     this.line = button.querySelector("i");
     button.addEventListener("pointerenter", (event) => { if (event.pointerType === "mouse") this.point(true); });
@@ -92,7 +95,11 @@ function redraw() {
 
 async function begin() {
   tiles = [...document.querySelectorAll("[data-clip]")].map((button) => new Tile(button, data.clips[button.dataset.clip]));
-  for (const list of document.querySelectorAll(".tiles")) limitWidth(list);
+  for (const list of document.querySelectorAll(".tiles")) {
+    list.classList.remove("bare");
+    limitWidth(list);
+  }
+  find("bar").hidden = find("how").hidden = false;
   const setSpeed = (index) => {
     state.speed = index;
     find("speed-words").textContent = `${SPEEDS[index]}×`;
