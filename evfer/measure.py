@@ -38,6 +38,7 @@ class Measurement:
         leak: what the plan lets slip, in sentences.
         options: all options of the network.
         chosen: what test clips choose or have chosen, in one sentence.
+        estimator: whether the network fits itself; see `evfer.models.Estimator`.
     """
 
     folder: Path
@@ -48,6 +49,7 @@ class Measurement:
     repeats: tuple[FoldPlan, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     chosen: str = ""
+    estimator: bool = False
 
 
 def prepare(
@@ -128,12 +130,12 @@ def prepare(
             *folds.explain_classes(plan, entries),
         )
         options = resolve_options(module, settings.model)
-        # an estimator is fitted once, so nothing chooses its epoch
-        selected_on = "last" if isinstance(module, Estimator) else settings.select.on
+        estimator = isinstance(module, Estimator)
+        # it is fitted once, so nothing chooses its epoch
+        selected_on = "last" if estimator else settings.select.on
         chosen_by_test = explain_choices(name_choices(settings, folder.name, selected_on))
-        found.append(
-            Measurement(folder, plan, settings, kind, leak, plans[1:], options, chosen_by_test)
-        )
+        more = (plans[1:], options, chosen_by_test, estimator)
+        found.append(Measurement(folder, plan, settings, kind, leak, *more))
     return found
 
 

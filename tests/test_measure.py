@@ -9,6 +9,8 @@ from benching import write_set
 
 from evfer import index, plugins, study
 from evfer.bench.choice import explain_choices
+from evfer.bench.rows import open_rows
+from evfer.cli import main
 from evfer.errors import ConfigError, SourceError, UnknownNameError
 from evfer.measure import measure, prepare
 from evfer.report.rows import parse_row
@@ -133,6 +135,23 @@ def test_settings_say_which_folds_were_used(data, monkeypatch, given, split, use
             "repeats": repeats,
         }
     assert len(jobs) == repeats
+
+
+@pytest.mark.parametrize("model", ["majority", "learning:small_net"])
+def test_an_estimator_has_no_optimiser(data, capsys, model):
+    small = ["frames.n_steps=3", "frames.size=16", "split.repeats=1", "train.precision=bf16"]
+    given = [word for pair in small for word in ("--set", pair)]
+    place = ["--data", str(data), "--out", str(data / "out"), "--run", "run", "--recipe", "demo"]
+    bench = ["bench", "--model", model, *place, *given, "--epochs", "1", "--only-folds", "0"]
+    assert main([*bench, "--no-energy", "--device", "cpu"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    (row,) = open_rows(data / "out" / "run" / "rows.jsonl")
+    trained = model != "majority"
+    assert row["precision"] == ("bf16" if trained else "no")
+    for words in ("adamw at", "precision bf16", "epoch chosen by last"):
+        assert (words in said.split("No subject")[0]) == trained
+    assert ("fitted once to the clips of 1 epoch" in said) != trained
+    assert "16 clips a batch" in said
 
 
 def test_a_study_repeats_nothing(data):

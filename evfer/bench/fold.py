@@ -317,7 +317,7 @@ def _circumstances(job: FoldJob, result: FoldResult, threads: int) -> Row:
         "loader_share": _loader_share(result),
         "test_seconds": round(result.test_seconds, 3),
         "device": result.device.partition(":")[0],
-        "precision": job.config.train.precision,
+        "precision": result.precision,
         "versions": provenance.versions(provenance.LEARNING_PACKAGES),
         "machine": machine,
     }

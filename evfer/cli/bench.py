@@ -160,16 +160,21 @@ def _announce(item: Measurement) -> None:
     names = [str(table["name"]) for table in settings.augment]
     rounds = len(item.repeats) + 1
     repeats = f", {rounds} times with seeds {plan.seed} to {plan.seed + rounds - 1}"
-    console.warn(
-        f"{item.folder.name}: recipe {settings.name}, {train.epochs} epochs, "
-        f"protocol {item.protocol}, epoch chosen by {settings.select.on}"
+    passes = f"{train.epochs} epoch{'' if train.epochs == 1 else 's'}"
+    training = f"{passes}, protocol {item.protocol}, epoch chosen by {settings.select.on}"
+    how = (
+        f"{train.optimizer} at {train.lr:g}, {train.batch_size} clips a batch, "
+        f"precision {train.precision}"
     )
+    if item.estimator:  # no step of an optimiser, and no epoch to choose
+        training = f"fitted once to the clips of {passes}, protocol {item.protocol}"
+        how = f"{train.batch_size} clips a batch"
+    console.warn(f"{item.folder.name}: recipe {settings.name}, {training}")
     size = "the sensor's pixels" if frames.size is None else f"{frames.size} pixels"
     console.warn(
         f"{plan.protocol} split of {len(plan.splits)} folds{repeats if rounds > 1 else ''}; "
         f"{frames.n_steps} {frames.kind} of {size} by {frames.resize}; "
-        f"{' + '.join(names) or 'no augmentation'}; {train.optimizer} at {train.lr:g}, "
-        f"{train.batch_size} clips a batch, precision {train.precision}"
+        f"{' + '.join(names) or 'no augmentation'}; {how}"
     )
     for sentence in (item.chosen, *item.leak):
         console.warn(sentence)

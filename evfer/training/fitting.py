@@ -370,6 +370,7 @@ class _Run:
             self._answer_steps(loader),
             best,
             None if best is None else 1 + tests.index(best),
+            self.params.precision,
         )
 
 

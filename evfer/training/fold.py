@@ -120,6 +120,7 @@ class FoldResult:
         accuracy_best: test accuracy of the epoch that the test itself would choose, an optimistic
             number; None where the test was not asked after each epoch.
         best_epoch: number of that epoch.
+        precision: what it was computed in, as `TrainParams.precision` spells it.
     """
 
     answers: Answers
@@ -137,3 +138,4 @@ class FoldResult:
     anytime: tuple[float, ...] = ()
     accuracy_best: float | None = None
     best_epoch: int | None = None
+    precision: str = "no"
