@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import html
+import io
 import json
 import re
 from pathlib import Path
@@ -16,6 +17,8 @@ from report_rows import CLASSES, HOSTILE, Page, arenas_of, make_rows, write_run,
 from evfer import metrics, report
 from evfer.datasets import cards
 from evfer.errors import SourceError
+from evfer.report.diagnostics import calibration_figure, energy_figure
+from evfer.report.drawing import seats
 from evfer.report.examples import choose_examples, collect
 from evfer.report.results import read_results
 from evfer.report.summary import bring_together
@@ -144,6 +147,19 @@ def test_figures_lie_beside_as_png_and_svg(tmp_path):
             text = path.read_text(encoding="utf-8")
             assert text.startswith("<?xml")
             assert "var(--" not in text
+
+
+@pytest.mark.parametrize("name", ["spiking-fer, common(hflip+noise)", "WWWWWWWWWWWWWWWWWWWWWWWWWW"])
+def test_no_legend_leaves_its_figure(tmp_path, name):
+    energy = {"full_mj": 0.5, "legacy": {"snn_mj": 8.4}}
+    runs = [make_rows(f"{name} {i}", 0.4 + 0.1 * i, energy=energy) for i in range(6)]
+    (arena,) = arenas_of(tmp_path, *runs)
+    colours = seats([arena])
+    drawn = [calibration_figure(arena, "a", colours), energy_figure(arena, "b", colours)]
+    for figure in drawn:
+        pixels = np.asarray(Image.open(io.BytesIO(figure.png)).convert("RGB"))
+        for edge in (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]):
+            assert edge.min() == 255
 
 
 def test_names_from_the_rows_are_only_text(tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from evfer.report.drawing import WIDTH, Drawing, Figure, abridge, finish
@@ -20,6 +21,12 @@ __all__ = ["anytime_figure", "calibration_figure", "energy_figure", "subject_fig
 
 _MOST_LINES = 6
 """Lines of one drawing; there are as many colours."""
+_LEGEND = 8
+"""Points of a legend's letters."""
+_ROOM = 72 * WIDTH - 48
+"""Points of a legend above: it stands over the middle of the axes, beside whose left are words."""
+_HANDLE = 40
+"""Points that a legend's column takes besides its words."""
 _FEW = 5
 """Answers below which a share says next to nothing."""
 
@@ -125,7 +132,7 @@ def calibration_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> F
             bins = [b for b in group.calibration.bins if b.n] if group.calibration else []
             colour = theme.at(colours[group.name])
             points = [(100 * (b.confidence or 0), 100 * (b.accuracy or 0)) for b in bins]
-            label = f"{abridge(group.name, 20)}, ECE {percent(group.ece)}"
+            label = _fit(group.name, 20, f", ECE {percent(group.ece)}")
             # one answer alone is right or wrong: joined, such points are a zigzag of chance
             joined = [point for point, b in zip(points, bins, strict=True) if b.n >= _FEW]
             x, y = zip(*joined, strict=True) if joined else ((), ())
@@ -144,7 +151,9 @@ def calibration_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> F
         _legend_above(drawing, axes)
 
     said = (f"{group.name}: calibration error {percent(group.ece)}" for group in groups)
-    return finish(name, f"Confidence on {arena.name}", "; ".join(said), (WIDTH, 3.1), draw)
+    return finish(
+        name, f"Confidence on {arena.name}", "; ".join(said), (WIDTH, _height(3.1, groups)), draw
+    )
 
 
 _ACCOUNTS = (
@@ -173,7 +182,7 @@ def energy_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure
         for number, group in enumerate(groups):
             colour = theme.at(colours[group.name])
             lift = 0.5 * (number / max(1, len(groups) - 1) - 0.5) if len(groups) > 1 else 0.0
-            axes.plot([], [], "s", color=colour, label=abridge(group.name, 30))
+            axes.plot([], [], "s", color=colour, label=_fit(group.name, 30))
             for row, (account, parts) in enumerate(_ACCOUNTS):
                 for field, marker, words in parts:
                     value = getattr(group.energy, field)
@@ -205,7 +214,9 @@ def energy_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure
         for group in groups
         if group.energy
     )
-    return finish(name, f"Energy a clip on {arena.name}", "; ".join(said), (WIDTH, 3.5), draw)
+    return finish(
+        name, f"Energy a clip on {arena.name}", "; ".join(said), (WIDTH, _height(3.5, groups)), draw
+    )
 
 
 def _explain_markers(drawing: Drawing, axes: Axes) -> None:
@@ -251,6 +262,29 @@ def _legend(drawing: Drawing, axes: Axes) -> None:
 
 def _legend_above(drawing: Drawing, axes: Axes) -> None:
     axes.legend(
-        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False,
-        fontsize=8, labelcolor=drawing.theme.ink,
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=_columns(axes), frameon=False,
+        fontsize=_LEGEND, labelcolor=drawing.theme.ink,
     )  # fmt: skip
+
+
+def _columns(axes: Axes) -> int:
+    """Give two columns where the names leave room for them, else one."""
+    widest = max(map(_width, axes.get_legend_handles_labels()[1]), default=0.0)
+    return 2 if 2 * (widest + _HANDLE) <= _ROOM else 1
+
+
+def _fit(name: str, length: int, tail: str = "") -> str:
+    """Abridge a name so that it and its tail fit a legend of one column."""
+    while length > 3 and _width(abridge(name, length) + tail) > _ROOM - _HANDLE:
+        length -= 1
+    return abridge(name, length) + tail
+
+
+def _width(text: str) -> float:
+    """Measure a legend's text, in points."""
+    return float(TextPath((0, 0), text, size=_LEGEND).get_extents().width) if text.strip() else 0.0
+
+
+def _height(inches: float, groups: Sequence[Group]) -> float:
+    """Give a figure's height with room for a legend's lines above it."""
+    return inches + 0.16 * max(0, len(groups) - 2)
