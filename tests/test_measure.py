@@ -143,11 +143,12 @@ def test_an_estimator_has_no_optimiser(data, capsys, model):
     given = [word for pair in small for word in ("--set", pair)]
     place = ["--data", str(data), "--out", str(data / "out"), "--run", "run", "--recipe", "demo"]
     bench = ["bench", "--model", model, *place, *given, "--epochs", "1", "--only-folds", "0"]
-    assert main([*bench, "--no-energy", "--device", "cpu"]) == 0
+    assert main([*bench, "--device", "cpu"]) == 0
     said = " ".join(capsys.readouterr().err.split())
     (row,) = open_rows(data / "out" / "run" / "rows.jsonl")
     trained = model != "majority"
     assert row["precision"] == ("bf16" if trained else "no")
+    assert row["energy"]["precision"] == "float32"  # as it was counted
     for words in ("adamw at", "precision bf16", "epoch chosen by last"):
         assert (words in said.split("No subject")[0]) == trained
     assert ("fitted once to the clips of 1 epoch" in said) != trained

@@ -30,14 +30,16 @@ def bill(
         device: where to run it.
 
     Returns:
-        `EnergyReport.summary`, and why there is none if it is None; a result that took hours is
-        not lost because a network is built in a way that cannot be counted.
+        `EnergyReport.summary` with the precision that was counted in, and why there is none if it
+        is None; a result that took hours is not lost because a network is built in a way that
+        cannot be counted.
     """
     train = task.config.train
     loader = Loader(task.data, task.test, task.config.frames, train.batch_size)
     try:
         counts = count(module.to(device), (batch.frames for batch in loader.epoch(0)))
-        return build_report(counts, model).summary(), ""
+        # `count` runs the network so, whatever it was trained in
+        return build_report(counts, model).summary() | {"precision": "float32"}, ""
     except EvferError as error:
         return None, str(error)
     except Exception as error:  # noqa: BLE001 (whatever a foreign network does; it is told)
