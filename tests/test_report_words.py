@@ -110,10 +110,13 @@ def test_calibration_and_single_steps_are_told(tmp_path):
     write_run(tmp_path / "snn", rows)
     (arena,) = bring_together(read_results(tmp_path).rows)
     (group,) = arena.groups
-    assert group.ece == pytest.approx(0.2)
+    said = group.predictions
+    pooled = metrics.calibrate([s.confidence for s in said], [s.right for s in said]).error
+    assert pooled != pytest.approx(0.2, abs=1e-3)
+    assert group.ece == pooled
     assert group.anytime == pytest.approx((0.25, 0.5, group.accuracy.mean))
     text = " ".join(words.describe(arena))
-    assert "differ by 20.0 points" in text
+    assert f"expected calibration error {pooled:.1%}, all answers together." in text
     assert "accuracy after step 1 to 3: 25%, 50%, " in text
     tables = {name: to_csv(table) for name, table in build_tables([arena]).items()}
     steps = list(csv.DictReader(io.StringIO(tables["anytime"])))
@@ -127,10 +130,14 @@ def test_calibration_and_single_steps_are_told(tmp_path):
     # older rows say neither, and a step that is no share spoils its row
     rows[0]["anytime"] = [0.25, "half", 0.6]
     del rows[1]["ece"], rows[1]["anytime"]
+    for row in rows:
+        for item in row["predictions"]:
+            del item["confidence"]
     write_run(tmp_path / "snn", rows)
     (arena,) = bring_together(read_results(tmp_path).rows)
     assert arena.groups[0].anytime == ()
     assert arena.groups[0].ece == pytest.approx(0.2)
+    assert "calibration error 20.0%, mean over results." in " ".join(words.describe(arena))
 
 
 def test_what_was_not_tested_alike_is_not_compared(tmp_path):

@@ -150,7 +150,7 @@ def calibration_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> F
         _label(drawing, axes, "confidence, %", "share that is right, %")
         _legend_above(drawing, axes)
 
-    said = (f"{group.name}: calibration error {percent(group.ece)}" for group in groups)
+    said = (f"{group.name}: expected calibration error {percent(group.ece)}" for group in groups)
     return finish(
         name, f"Confidence on {arena.name}", "; ".join(said), (WIDTH, _height(3.1, groups)), draw
     )

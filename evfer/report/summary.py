@@ -118,11 +118,11 @@ class Group:
 
     @property
     def ece(self) -> float | None:
-        """Mean expected calibration error of the rows; of all together where none says it."""
-        stated = _mean(row.ece for row in self.rows)
-        if stated is None and self.calibration:
-            return self.calibration.error
-        return stated
+        """Expected calibration error of all answers together; without confidences the rows' mean.
+
+        Of few answers it is too large, so that the mean over folds is more than that of all.
+        """
+        return self.calibration.error if self.calibration else _mean(row.ece for row in self.rows)
 
     @property
     def anytime(self) -> tuple[float, ...]:

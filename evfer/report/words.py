@@ -212,8 +212,8 @@ def _manners(group: Group) -> list[str]:
         )
     if group.ece is not None:
         found.append(
-            f"{group.name}: how sure it is and how often it is right differ by "
-            f"{100 * group.ece:.1f} points (expected calibration error)."
+            f"{group.name}: expected calibration error {percent(group.ece)}"
+            f"{', all answers together' if group.calibration else ', mean over results'}."
         )
     if group.anytime:
         shares = ", ".join(f"{share:.0%}" for share in group.anytime)
