@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import shutil
 import time
@@ -119,3 +120,19 @@ def typed_array(page, expression, dtype):
         " text += String.fromCharCode(...bytes.subarray(i, i + 8192)); return btoa(text); }"
     )
     return np.frombuffer(base64.b64decode(text), dtype)
+
+
+def ready(watched):
+    """Wait until a page of clips shows them."""
+    watched.page.wait_for_selector("html[data-ready]", state="attached")
+    return watched.page
+
+
+def pixels(page, selector):
+    """A canvas's colours, shape (h, w, 3)."""
+    canvas = f"document.querySelector({json.dumps(selector)})"
+    size = page.evaluate(f"[{canvas}.height, {canvas}.width]")
+    data = typed_array(
+        page, f"{canvas}.getContext('2d').getImageData(0, 0, {size[1]}, {size[0]}).data", "u1"
+    )
+    return data.reshape(*size, 4)[..., :3]

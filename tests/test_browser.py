@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import zlib
 
 import numpy as np
 import pytest
-from browser import WIDTHS, open_browser, open_page, overflow, typed_array, wait_until
-from PIL import Image
+from browser import (
+    WIDTHS,
+    open_browser,
+    open_page,
+    overflow,
+    pixels,
+    ready,
+    typed_array,
+    wait_until,
+)
+from browser_clips import DURATION_US, HOSTILE, SENSOR, blob_events
 
-from evfer import index, store, view
-from evfer.events import EVENT_DTYPE, SensorSize
+from evfer import view
+from evfer.events import EVENT_DTYPE
 from evfer.frames import FramesParams, to_frames
 from evfer.pictures import DARK, LIGHT, accumulate, event_picture
 from evfer.region import Region
 from evfer.transforms import build, parse_names, sample_rng
 from evfer.transforms.presets import AUGMENTATIONS
 
-SENSOR = SensorSize(60, 44)
-DURATION_US = 600_000
-HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(2)>&"\u2028'
-
-
 OFF_CENTRE = "mirror_events(p=1.0,midline=20)"
-
-
-def blob_events(n=6000, seed=3):
-    """A cloud that runs to the right, with ties in time and events at the corners."""
-    rng = np.random.default_rng(seed)
-    events = np.zeros(n, EVENT_DTYPE)
-    events["t"] = np.sort(rng.integers(5_000, DURATION_US - 7_000, n)) // 50 * 50
-    middle = 12 + 36 * events["t"] / DURATION_US
-    events["x"] = np.clip(np.rint(rng.normal(middle, 5)), 0, SENSOR.width - 1)
-    events["y"] = np.clip(np.rint(rng.normal(22, 8)), 0, SENSOR.height - 1)
-    events["p"] = rng.random(n) < 0.5 + 0.4 * np.sign(events["x"] - middle)
-    return events
 
 
 EVENTS = blob_events()
@@ -75,11 +66,6 @@ def player(tmp_path_factory):
     )
 
 
-def ready(watched):
-    watched.page.wait_for_selector("html[data-ready]", state="attached")
-    return watched.page
-
-
 @pytest.fixture(scope="module")
 def opened(browser, player):
     """A player that several tests use one after another."""
@@ -107,16 +93,6 @@ def steps(page):
         "(({ steps, height, width }) => [steps, 2, height, width])(evferPlayer.frames)"
     )
     return typed_array(page, "evferPlayer.frames.data", "<f4").reshape(shape)
-
-
-def pixels(page, selector):
-    """A canvas's colours, shape (h, w, 3)."""
-    canvas = f"document.querySelector({json.dumps(selector)})"
-    size = page.evaluate(f"[{canvas}.height, {canvas}.width]")
-    data = typed_array(
-        page, f"{canvas}.getContext('2d').getImageData(0, 0, {size[1]}, {size[0]}).data", "u1"
-    )
-    return data.reshape(*size, 4)[..., :3]
 
 
 def set_time(page, us):
@@ -445,101 +421,4 @@ def test_damaged_data_is_told(browser, player, tmp_path):
 def test_without_scripts_a_picture_stands_in(browser, player):
     watched = open_page(browser, player, java_script_enabled=False)
     assert watched.page.locator("img.still").is_visible()
-    watched.check()
-
-
-@pytest.fixture(scope="module")
-def sheet(tmp_path_factory):
-    """A contact sheet of a set whose class has a hostile name."""
-    folder = tmp_path_factory.mktemp("set") / "DemoDVS"
-    entries = []
-    for subject in ("A", "B"):
-        for label, name in ((1, "happy"), (2, HOSTILE)):
-            clip_id = f"{subject}/{label:03d}"
-            path = folder / f"{clip_id}.h5"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            store.write(path, blob_events(3000, label), SENSOR, {}, duration_us=DURATION_US)
-            entries.append(
-                index.IndexEntry(
-                    clip_id,
-                    f"{clip_id}.h5",
-                    subject,
-                    label,
-                    label,
-                    name,
-                    1,
-                    1,
-                    1,
-                    "",
-                    "",
-                    "",
-                    25.0,
-                    9,
-                )
-            )
-    index.write_index(folder, entries)
-    return view.render(folder, folder.parent / "sheet.html")
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_the_sheet_shows_and_plays_a_row_a_class(browser, sheet, width):
-    touch = {"has_touch": True, "is_mobile": True} if width == 390 else {}
-    watched = open_page(browser, sheet, width=width, **touch)
-    page = ready(watched)
-    assert overflow(page) == []
-    assert page.locator(".class").count() == 2
-    assert page.locator(".tile").count() == 4
-    step = "evferGallery.tiles[1].step"
-    still = page.evaluate(step)
-    if touch:
-        page.tap("[data-clip='1']")
-    else:
-        page.hover("[data-clip='1']")
-    wait_until(page, f"{step} !== {still}")
-    assert page.evaluate("evferGallery.tiles.map((tile) => tile.playing)").count(True) == 1
-    if touch:
-        page.tap("[data-clip='1']")
-    else:
-        page.mouse.move(0, 0)
-    wait_until(page, "!evferGallery.tiles.some((tile) => tile.playing)")
-    assert page.evaluate(step) == still
-    page.click("#all")
-    wait_until(page, "evferGallery.tiles.every((tile) => tile.cells && tile.started !== null)")
-    watched.check()
-
-
-def test_the_sheet_s_tiles_hold_the_events(browser, sheet):
-    page = ready(open_page(browser, sheet, color_scheme="light"))
-    step = page.evaluate("evferGallery.tiles[0].step")
-    drawn = pixels(page, "[data-clip='0'] canvas")
-    assert drawn.shape == (SENSOR.height, SENSOR.width, 3)
-    seen = (drawn != LIGHT.ground).any(axis=-1)
-    end = DURATION_US * (step + 1) // 24
-    counts = accumulate(blob_events(3000, 1), SENSOR, max(0, min(end - 25_000, end - 50_000)), end)
-    np.testing.assert_array_equal(seen, counts.sum(axis=0) > 0)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
-def test_without_scripts_the_sheet_s_clips_stand_still(browser, sheet, width, scheme):
-    played = ready(open_page(browser, sheet, color_scheme=scheme))
-    wanted = [pixels(played, f"[data-clip='{k}'] canvas") for k in range(4)]
-    assert played.locator("noscript img").count() == 0
-    assert played.locator("#bar").is_visible()
-    watched = open_page(browser, sheet, width=width, color_scheme=scheme, java_script_enabled=False)
-    page = watched.page
-    for k, picture in enumerate(wanted):
-        still = page.locator(f"[data-clip='{k}'] img")
-        assert still.is_visible()
-        address = still.evaluate("(image) => image.currentSrc")
-        with Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))) as image:
-            found = np.asarray(image.convert("RGB")).astype(int)
-        assert np.abs(found - picture).max() <= 1
-        assert still.bounding_box()["width"] < 260
-    # nothing on show that a script would have to answer
-    assert page.locator("main button:enabled:visible").count() == 0
-    assert page.locator("main input:visible").count() == 0
-    assert page.locator("canvas:visible").count() == 0
-    assert "tap it" not in page.inner_text("main")
-    assert "stands still" in page.inner_text("main")
     watched.check()
