@@ -208,9 +208,7 @@ def _outcome(
         fit_mixed(observations, grid.factors),
         chosen,
         cells[0] if whole else None,
-        tuple(
-            sorted({what for i in numbers if i in rows for what in rows[i]["leak"]["test_chose"]})
-        ),
+        _chosen_in_all([rows[i]["leak"]["test_chose"] for i in numbers if i in rows]),
         nested,
     )
 
@@ -242,6 +240,11 @@ def _cell(name: str, total: int, rows: Sequence[Row], measure: str) -> Cell:
         sum(known) / len(known) if len(known) == len(rows) else None,
         sum(bool(row.get("collapsed")) for row in rows),
     )
+
+
+def _chosen_in_all(told: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    # one cell may be a set that was once found best; that chose nothing in the others
+    return tuple(sorted(set(told[0]).intersection(*told[1:]))) if told else ()
 
 
 def _validation(row: Row) -> float | None:
