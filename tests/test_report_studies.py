@@ -79,6 +79,29 @@ def test_one_set_is_no_study_and_other_settings_are_another(tmp_path):
     assert len(study.variants) == 3
 
 
+def test_two_studies_of_one_network_keep_to_their_own(tmp_path):
+    for name, epochs, sets in (("a", 2, PLAIN), ("b", 3, PLAIN[:2])):
+        rows = write_study(tmp_path / name, sets, epochs=epochs)
+        for row in rows:
+            row |= {"run": name, "recipe_sha256": row["recipe_sha256"][:-1] + name}
+        write_run(tmp_path / name, rows)
+    first, second = studies_of(tmp_path)
+    assert first.settings != second.settings
+    wanted = {study.settings: len(study.variants) for study in (first, second)}
+    assert sorted(wanted.values()) == [2, len(PLAIN)]
+    out = report.render(tmp_path, tmp_path / "report")
+    text = out.page.read_text(encoding="utf-8")
+    for settings, number in wanted.items():
+        assert f", settings {settings}</h3>" in text
+        article = text.split(f", settings {settings}</h3>")[1].split("</article>")[0]
+        found = article.split('aria-label="Sets of augmentations')[1].split("</table>")[0]
+        assert found.count("<tr>") == 1 + number
+    said = json.loads((tmp_path / "report" / "tables" / "augmentations.json").read_text("utf-8"))
+    kept = [row["settings"] for row in said]
+    assert {settings: kept.count(settings) for settings in kept} == wanted
+    assert "| settings |" in (tmp_path / "report" / "tables" / "effects.md").read_text("utf-8")
+
+
 def test_steps_go_from_common_sets_to_eventdrop_and_mirror(tmp_path):
     base = ("hflip", "noise", "crop")
     drop, mirror = (*base, "eventdrop"), (*base, "eventdrop", "mirror")

@@ -22,6 +22,7 @@ from evfer.report.rows import FoldRow
 from evfer.report.studies import AugmentationStudy, holds_only_studies
 from evfer.report.summary import MOST_COMPARED, Arena, Group
 from evfer.report.table import Table
+from evfer.report.tables import study_tables
 
 __all__ = ["compose"]
 
@@ -89,12 +90,12 @@ def compose(
         title=_title(arenas),
         facts=_facts(arenas),
         arenas=list(zip(arenas, gallery.arenas, strict=True)),
-        studies=list(zip(studies, gallery.studies, strict=False)),
+        studies=list(zip(studies, gallery.studies, _tell_apart(studies), strict=False)),
         only_studies=lambda arena: holds_only_studies(arena, studies),
         gallery=gallery,
         tables=tables,
         table=lambda name, **options: table_html(tables[name], **options),
-        part=lambda name, study: _part(tables[name], study),
+        part=_part,
         figure=_figure,
         groups_repeat=any(group.over_rounds for group in groups),
         counts=_counts(arenas),
@@ -120,12 +121,20 @@ def _figure(figure: Figure) -> Markup:
     return Markup(f'{figure.inline}<p class="files">{files}</p>')
 
 
-def _part(table: Table, study: AugmentationStudy) -> Markup:
-    """Write the rows of one study out of a table of all of them."""
-    place = (study.model, study.arena.set_name, study.arena.protocol)
-    rows = [row for row in table.rows if row[:3] == place]
+def _part(name: str, study: AugmentationStudy) -> Markup:
+    """Write a table of one study alone."""
+    table = study_tables([study])[name]
     title = f"{table.title}, {study.model} on {study.arena.name}"
-    return table_html(table, hide=("model", "set", "protocol"), rows=rows, label=title)
+    return table_html(table, hide=("model", "set", "protocol"), label=title)
+
+
+def _tell_apart(studies: Sequence[AugmentationStudy]) -> list[str]:
+    """Give what names each study's settings; nothing where a network has one study on a set."""
+    places = [(study.model, study.arena.name) for study in studies]
+    return [
+        f", settings {study.settings}" if places.count(place) > 1 else ""
+        for study, place in zip(studies, places, strict=True)
+    ]
 
 
 def _counts(arenas: Sequence[Arena]) -> list[tuple[str, int, int, int, int]]:

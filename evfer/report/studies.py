@@ -6,6 +6,7 @@ wherever their rows come from. `evfer.study` gives the regressions and the words
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -74,6 +75,8 @@ class AugmentationStudy:
     Args:
         model: the network.
         arena: where it was tested.
+        settings: first digits of the digest of all that its variants share; other studies of the
+            network differ in it.
         variants: the best first.
         subsets: how many of the 32 subsets of the common augmentations have results.
         factors: the augmentations whose effects are estimated.
@@ -87,6 +90,7 @@ class AugmentationStudy:
 
     model: str
     arena: Arena
+    settings: str
     variants: tuple[Variant, ...]
     subsets: int
     factors: tuple[str, ...]
@@ -124,7 +128,8 @@ def find_studies(arenas: Sequence[Arena], results: Results) -> tuple[Augmentatio
                 laid = sorted(
                     variants.values(), key=lambda pair: _place(pair[0], results, first_rows)
                 )
-                found.append(_study(str(key[0]), arena, laid))
+                digest = hashlib.sha256(repr(key).encode("utf-8", "surrogatepass")).hexdigest()
+                found.append(_study(str(key[0]), arena, digest[:8], laid))
     return tuple(found)
 
 
@@ -171,7 +176,7 @@ def _from_name(recipe: str) -> tuple[Augmentations, str] | None:
 
 
 def _study(
-    model: str, arena: Arena, pairs: Sequence[tuple[Group, Augmentations]]
+    model: str, arena: Arena, settings: str, pairs: Sequence[tuple[Group, Augmentations]]
 ) -> AugmentationStudy:
     # on use: it takes seconds, and most reports hold no study
     from evfer.study import (
@@ -217,6 +222,7 @@ def _study(
     return AugmentationStudy(
         model,
         arena,
+        settings,
         tuple(variants),
         len({v.names for v in variants if v.names <= set(COMMON)}),
         factors,

@@ -13,7 +13,7 @@ from evfer.report.summary import Arena, Difference, Group
 from evfer.report.table import Column, Kind, Table
 from evfer.report.words import chosen, rule, tally
 
-__all__ = ["build_tables", "correct_for_number"]
+__all__ = ["build_tables", "correct_for_number", "study_tables"]
 
 _PLACE = (Column("set", "set"), Column("protocol", "protocol"))
 _MODEL = Column("model", "model")
@@ -42,11 +42,28 @@ def build_tables(
         _calibration(pairs),
         _energy(pairs),
         _published_energy(),
-        _augmentations(studies),
-        _effects(studies),
-        _steps(studies),
+        *study_tables(studies).values(),
     )
     return {table.name: table for table in tables}
+
+
+def study_tables(studies: Sequence[AugmentationStudy]) -> dict[str, Table]:
+    """Give the tables of studies by their names; columns tell the studies apart.
+
+    Args:
+        studies: sets of augmentations compared.
+    """
+    tables = (_augmentations(studies), _effects(studies), _steps(studies))
+    return {table.name: table for table in tables}
+
+
+def _of_study(studies: Sequence[AugmentationStudy]) -> tuple[Column, ...]:
+    places = {(study.model, study.arena.name) for study in studies}
+    return _MODEL, *_PLACE, Column("settings", "settings" if len(places) < len(studies) else "")
+
+
+def _place(study: AugmentationStudy) -> tuple[str, ...]:
+    return study.model, study.arena.set_name, study.arena.protocol, study.settings
 
 
 def _accuracy(pairs: Pairs) -> Table:
@@ -357,7 +374,7 @@ def _published_energy() -> Table:
 
 def _augmentations(studies: Sequence[AugmentationStudy]) -> Table:
     columns = (
-        *(_MODEL, *_PLACE),
+        *_of_study(studies),
         Column("augmentations", "augmentations"),
         Column("accuracy", "accuracy", "share"),
         Column("accuracy_std", "± results", "share"),
@@ -369,7 +386,7 @@ def _augmentations(studies: Sequence[AugmentationStudy]) -> Table:
     )
     rows = tuple(
         (
-            *(study.model, study.arena.set_name, study.arena.protocol, variant.label),
+            *(*_place(study), variant.label),
             *(variant.mean, variant.group.accuracy.std if variant.group.accuracy else None),
             *(variant.group.interval, variant.group.uar.mean if variant.group.uar else None),
             *(variant.validation, tally(variant.group), variant.group.collapsed),
@@ -382,7 +399,7 @@ def _augmentations(studies: Sequence[AugmentationStudy]) -> Table:
 
 def _effects(studies: Sequence[AugmentationStudy]) -> Table:
     columns = (
-        *(_MODEL, *_PLACE),
+        *_of_study(studies),
         Column("method", "regression"),
         Column("factor", "augmentation"),
         Column("effect", "effect, points", "points"),
@@ -395,7 +412,7 @@ def _effects(studies: Sequence[AugmentationStudy]) -> Table:
     methods = {"ols": "least squares (published)", "mixed": "mixed, splits as random effects"}
     rows = tuple(
         (
-            *(study.model, study.arena.set_name, study.arena.protocol, methods[fit.method]),
+            *(*_place(study), methods[fit.method]),
             *(effect.name, effect.estimate, (effect.low, effect.high), effect.std_error),
             *(effect.p_value, fit.n, fit.n_splits),
         )
@@ -408,7 +425,7 @@ def _effects(studies: Sequence[AugmentationStudy]) -> Table:
 
 def _steps(studies: Sequence[AugmentationStudy]) -> Table:
     columns = (
-        *(_MODEL, *_PLACE),
+        *_of_study(studies),
         Column("step", "step"),
         Column("augmentations", "augmentations"),
         Column("accuracy", "accuracy", "share"),
@@ -417,7 +434,7 @@ def _steps(studies: Sequence[AugmentationStudy]) -> Table:
     )
     rows = tuple(
         (
-            *(study.model, study.arena.set_name, study.arena.protocol, step.letter),
+            *(*_place(study), step.letter),
             *(step.variant.label, step.variant.mean),
             step.variant.group.accuracy.std if step.variant.group.accuracy else None,
             step.variant.group.interval,
