@@ -34,6 +34,7 @@ from tonic import transforms as theirs
 
 from evfer import index, provenance, store
 from evfer.events import EVENT_DTYPE, SensorSize
+from evfer.files import sha256_file
 from evfer.frames import FramesParams, fill_frames, to_frames
 from evfer.loading import Loader, load_set
 from evfer.recipe import load_config
@@ -150,10 +151,10 @@ def make_set(root: Path, n_clips: int) -> Path:
         events = make_events(int(rng.normal(216_000, 40_000)), i)
         path = f"S{i:03d}/001.h5"
         digest = store.write(folder / path, events, SENSOR, {}, duration_us=900_000)
-        size = (folder / path).stat().st_size
+        size, of_file = (folder / path).stat().st_size, sha256_file(folder / path)
         labels = (i % 6 + 1, f"label{i % 6}")
         entry = (f"S{i:03d}/001", path, f"S{i:03d}", 1, *labels, len(events), 900_000, size)
-        entries.append(index.IndexEntry(*entry, digest, digest, "", 30.0, 27))
+        entries.append(index.IndexEntry(*entry, of_file, digest, "", 30.0, 27))
     index.write_index(folder, entries)
     return folder
 
