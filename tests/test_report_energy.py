@@ -5,6 +5,7 @@ from report_rows import Page, make_rows, write_run
 
 from evfer import report
 from evfer.energy import legacy_energy
+from evfer.errors import DataError
 from evfer.report.energy import (
     PUBLISHED_ANN_MJ,
     PUBLISHED_SNN_MJ,
@@ -78,6 +79,12 @@ def test_the_page_shows_energies_beside_the_published_ones(tmp_path):
     svg = (tmp_path / "out/figures/energy-demodvs-strict.svg").read_text(encoding="utf-8")
     assert "spiking-fer, legacy, with spikes: 8.4 mJ" in svg
     assert "published, Spiking-FER: 21.85 mJ" in svg
+
+
+def test_energies_alone_are_no_results(tmp_path):
+    (tmp_path / "energy.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match="energies come with the rows of evfer bench"):
+        report.render(tmp_path)
 
 
 def test_without_energies_the_page_says_how_to_get_them(tmp_path):

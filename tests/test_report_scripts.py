@@ -51,6 +51,21 @@ def test_long_tables_show_more_and_filter_all_their_rows(browser, page_file):
     watched.check()
 
 
+def test_tables_that_hold_a_part_of_the_rows_say_of_how_many(browser, page_file, tmp_path):
+    text = page_file.read_text(encoding="utf-8")
+    assert text.count('data-total="363"') == 1
+    changed = tmp_path / "report.html"
+    changed.write_text(text.replace('data-total="363"', 'data-total="10000"'), encoding="utf-8")
+    page = open_page(browser, changed).page
+    table = page.locator(".table", has=page.locator('table[aria-label="Every fold"]'))
+    count = table.locator(".tools span")
+    assert count.text_content() == "363 of 10,000 rows"
+    table.locator("input").evaluate(
+        "(e) => { e.value = 'x?'; e.dispatchEvent(new Event('input')) }"
+    )
+    assert count.text_content() == "0 of 10,000 rows"
+
+
 def test_tables_of_a_few_rows_have_no_filter_and_phones_show_fewer_rows(browser, page_file):
     page = open_page(browser, page_file).page
     table = page.locator("#accuracy .table").first

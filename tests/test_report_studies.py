@@ -135,6 +135,8 @@ def test_the_page_names_who_chose_the_best_set(tmp_path):
     assert "4 sets of augmentations have results, 4 of them among the 32 subsets" in text
     assert "OPTIMISTIC: the test clips chose it." in text
     assert "What each adds (as figure 5)" in text
+    for key in ("none", "mean", "one result", "guessing evenly"):
+        assert key in text.split("(as figure 4)")[1].split("What each adds")[0]
     assert "There is no comparison A, B, C (figure 6)" in text
     effects = json.loads((tmp_path / "out/tables/effects.json").read_text(encoding="utf-8"))
     assert {row["factor"] for row in effects} == {"intercept", "hflip", "noise"}

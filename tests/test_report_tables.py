@@ -136,7 +136,7 @@ def test_many_rows_stand_in_the_page_as_data():
     found = table(*rows)
     written = str(table_html(found))
     assert written.count("<tr>") == MOST_ROWS + 1
-    data = re.search(r'class="rest">(.*)</script>', written, re.DOTALL)[1]
+    data = re.search(r'class="rest"[^>]*>(.*)</script>', written, re.DOTALL)[1]
     assert "<" not in data
     rest = json.loads(data)
     assert len(rest) == 50
@@ -147,8 +147,9 @@ def test_many_rows_stand_in_the_page_as_data():
     written = str(table_html(many))
     assert len(written) < 2e6
     left = re.search(r"([\d,]+) of 20,000 rows are only in", written)[1]
-    data = json.loads(re.search(r'class="rest">(.*)</script>', written, re.DOTALL)[1])
+    data = json.loads(re.search(r'class="rest"[^>]*>(.*)</script>', written, re.DOTALL)[1])
     assert int(left.replace(",", "")) + len(data) + MOST_ROWS == 20_000
+    assert 'data-total="20000"' in written
 
 
 def test_colours_stand_before_models_that_have_one():

@@ -115,4 +115,5 @@ def _rest(
     told = f'<p class="note more">{len(rows) - MOST_ROWS:,} more rows are in {files}.</p>'
     if left:
         told += f'<p class="note">{left:,} of {len(rows):,} rows are only in {files}.</p>'
-    return f'{told}<script type="application/json" class="rest">{data}</script>'
+    head = f'<script type="application/json" class="rest" data-total="{len(rows)}">'
+    return f"{told}{head}{data}</script>"

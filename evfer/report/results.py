@@ -103,7 +103,11 @@ def read_results(folder: Path) -> Results:
         raise DataError(
             f"{folder}: {'no rows.jsonl' if folder.is_dir() else 'no such folder'}",
             expected="a run's folder with a rows.jsonl, or a folder of such runs",
-            hint="Run evfer bench first",
+            hint=(
+                "energies come with the rows of evfer bench: report on its folder"
+                if (folder / "energy.json").is_file()
+                else "Run evfer bench first"
+            ),
         )
     rows: list[FoldRow] = []
     problems: list[str] = []

@@ -59,6 +59,7 @@
   // tables: sort, filter, and rows that only stand in the page as data
   const PAGE = matchMedia("(max-width: 640px)").matches ? 15 : 50;
   const FEW = 8;
+  const written = (number) => number.toLocaleString("en");
   const order = new Intl.Collator(undefined, { numeric: true }).compare;
   for (const holder of document.querySelectorAll(".table")) {
     const table = holder.querySelector("table");
@@ -79,6 +80,7 @@
       });
     }
     if (rows.length < 2) continue;
+    const total = rest ? +rest.dataset.total : rows.length;
     const build = (entry) => {
       const row = make("tr");
       entry.texts.forEach((text, i) => {
@@ -112,7 +114,8 @@
         });
       }
       body.replaceChildren(...found.slice(0, state.shown).map((entry) => entry.row || build(entry)));
-      count.textContent = found.length === rows.length ? rows.length + " rows" : found.length + " of " + rows.length + " rows";
+      // of very many rows the last are only in files
+      count.textContent = (found.length === total ? "" : written(found.length) + " of ") + written(total) + " rows";
       more.hidden = found.length <= state.shown;
       heads.forEach((head, i) => head.setAttribute("aria-sort", i !== state.column ? "none" : state.down ? "descending" : "ascending"));
     };
