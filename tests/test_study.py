@@ -477,3 +477,8 @@ def test_the_process_may_be_killed_at_any_time(place, whole, tmp_path):
     subprocess.run(arguments, env=environment, check=True, stdout=subprocess.DEVNULL)
     ours, theirs = (sorted(map(str, map(timeless, lines(f)))) for f in (rows.parent, whole[0].out))
     assert ours == theirs
+
+
+def test_what_test_clips_chose_is_said_of_a_study_where_it_holds_of_all_its_cells():
+    assert study.chosen_in_all([("augmentations", "epoch"), ("epoch",)]) == ("epoch",)
+    assert study.chosen_in_all([("augmentations",), ()]) == study.chosen_in_all([]) == ()

@@ -183,6 +183,7 @@ def _study(
         Observation,
         Outcome,
         choose_in_folds,
+        chosen_in_all,
         describe_choice,
         describe_fit,
         fit_mixed,
@@ -216,7 +217,7 @@ def _study(
         mixed,
         chosen,
         _cell(variants[0]) if whole else None,
-        tuple(sorted({what for v in variants for what in v.group.leak.test_chose or ()})),
+        chosen_in_all([v.group.leak.test_chose or () for v in variants]),
         nested,
     )
     return AugmentationStudy(

@@ -26,6 +26,7 @@ __all__ = [
     "Outcome",
     "Summary",
     "choose_in_folds",
+    "chosen_in_all",
     "describe_choice",
     "describe_fit",
     "spell_probability",
@@ -208,7 +209,7 @@ def _outcome(
         fit_mixed(observations, grid.factors),
         chosen,
         cells[0] if whole else None,
-        _chosen_in_all([rows[i]["leak"]["test_chose"] for i in numbers if i in rows]),
+        chosen_in_all([rows[i]["leak"]["test_chose"] for i in numbers if i in rows]),
         nested,
     )
 
@@ -242,8 +243,8 @@ def _cell(name: str, total: int, rows: Sequence[Row], measure: str) -> Cell:
     )
 
 
-def _chosen_in_all(told: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    # one cell may be a set that was once found best; that chose nothing in the others
+def chosen_in_all(told: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Give what test clips chose in every cell; a set that was once found best is but one cell."""
     return tuple(sorted(set(told[0]).intersection(*told[1:]))) if told else ()
 
 
