@@ -115,7 +115,7 @@ def test_latex_typesets_the_tables_as_they_are_written(tmp_path):
     assert "% engine: pdfLaTeX" in source
     (tmp_path / "table.tex").write_text(source, encoding="utf-8")
     (tmp_path / "page.tex").write_text(
-        "\\documentclass{article}\\usepackage{booktabs}\\usepackage[T1]{fontenc}"
+        "\\documentclass{article}\\usepackage{array,booktabs}\\usepackage[T1]{fontenc}"
         "\\begin{document}\\input{table}\\end{document}",
         encoding="utf-8",
     )
@@ -125,6 +125,42 @@ def test_latex_typesets_the_tables_as_they_are_written(tmp_path):
     assert done.returncode == 0, said
     assert not re.search(r"^!|Missing character", said, re.MULTILINE)
     assert (tmp_path / "page.pdf").read_bytes()[:4] == b"%PDF"
+
+
+def test_latex_tables_fit_their_paper(tmp_path):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("no pdflatex: install TeX Live (Debian: texlive-latex-recommended)")
+    leak = {"subject_overlap": 0.93, "never_tested": 0.1, "multiply_tested": 0.6}
+    care = {"leak": leak | {"test_chose": ["epoch"]}, "selected_on": "best_test_epoch"}
+    energy = {"full_mj": 123456.0, "legacy": {"snn_mj": 8.4}, "paper": {"snn_mj": 0.09}}
+    names = ("spiking-fer", "resnet18 eda(hflip + noise) long", "cnn1", "resnet18-ann at 50 epochs")
+    runs = [make_rows(name, 0.3 + 0.1 * i, energy=energy) for i, name in enumerate(names)]
+    arenas = arenas_of(tmp_path, *runs, make_rows("bad", collapsed=True, **care))
+    tables = [table for table in build_tables(arenas).values() if table.main and table.rows]
+    assert {"accuracy", "differences", "energy", "leaks"} <= {table.name for table in tables}
+    boxes = []
+    for some in tables:
+        (tmp_path / f"{some.name}.tex").write_text(to_latex(some), encoding="utf-8")
+        boxes.append(
+            f"\\setbox0\\hbox{{\\input{{{some.name}.tex}}\\unskip}}"
+            f"\\typeout{{WIDTH {some.name} \\the\\wd0 \\space of \\the\\textwidth}}"
+        )
+    (tmp_path / "page.tex").write_text(
+        "\\documentclass{article}\\usepackage{array,booktabs}\\usepackage[T1]{fontenc}"
+        "\\begin{document}" + "\n".join(boxes) + "x\\end{document}",
+        encoding="utf-8",
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-no-shell-escape", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    found = re.findall(r"WIDTH (\S+) ([\d.]+)pt of ([\d.]+)pt", done.stdout)
+    assert [name for name, *_ in found] == [table.name for table in tables]
+    assert all(float(width) <= float(room) for _, width, room in found), found
+    assert "Overfull" not in done.stdout
+    # what all rows share is no column, and files for machines have every one
+    accuracy = build_tables(arenas)["accuracy"]
+    assert to_markdown(accuracy).startswith("| model | accuracy | ± results | 95% interval |")
+    assert {"set", "protocol", "uar", "ece"} <= set(json.loads(to_json(accuracy))[0])
 
 
 def test_latex_that_needs_another_engine_says_so():

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import math
+import re
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -34,6 +36,8 @@ number as its source states it."""
 
 _DASH = "\N{EN DASH}"
 _PAIRS = ("interval", "gap")
+_PLACES = ("set", "protocol", "settings")
+"""Columns that a caption says once where all rows share them."""
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """What texts begin with that spreadsheets run."""
 
@@ -64,6 +68,8 @@ class Table:
         rows: a cell a column; None where a value is not known.
         main: whether it is also written as Markdown and LaTeX.
         note: what a reader has to know, in a sentence.
+        brief: keys of the columns in Markdown and LaTeX, which have to fit a page; empty for all
+            that people see.
     """
 
     name: str
@@ -72,11 +78,25 @@ class Table:
     rows: tuple[tuple[Any, ...], ...]
     main: bool = False
     note: str = ""
+    brief: tuple[str, ...] = ()
 
     @property
     def shown(self) -> list[int]:
         """Numbers of the columns that people see."""
         return [i for i, column in enumerate(self.columns) if column.title]
+
+    @property
+    def printed(self) -> list[int]:
+        """Numbers of the columns in Markdown and LaTeX: no place that all rows share."""
+        if not self.brief:
+            return self.shown
+        same = {
+            column.key
+            for i, column in enumerate(self.columns)
+            if column.key in _PLACES and len({row[i] for row in self.rows}) < 2
+        }
+        wanted = {*self.brief, *_PLACES} - same
+        return [i for i in self.shown if self.columns[i].key in wanted]
 
 
 def show(value: Any, kind: Kind) -> str:
@@ -183,15 +203,15 @@ def _plain(value: Any) -> Any:
 
 
 def to_markdown(table: Table) -> str:
-    """Write what people see of a table as Markdown."""
-    shown = [table.columns[i] for i in table.shown]
+    """Write what a page has room for of a table as Markdown."""
+    shown = [table.columns[i] for i in table.printed]
     rules = ("---" if column.kind == "text" else "--:" for column in shown)
     lines = [
         "| " + " | ".join(_mark(column.title) for column in shown) + " |",
         "| " + " | ".join(rules) + " |",
     ]
     for row in table.rows:
-        cells = (_mark(show(row[i], table.columns[i].kind)) for i in table.shown)
+        cells = (_mark(show(row[i], table.columns[i].kind)) for i in table.printed)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -202,6 +222,12 @@ def _mark(text: str) -> str:
     return " ".join(text.split())
 
 
+_TEXT_WIDTH = 345.0
+"""Points: how wide the text of LaTeX's article is."""
+_LETTER = 4.9
+"""Points of a small letter or digit of its font."""
+_BETWEEN = 6.0
+"""Points between two columns."""
 _LATIN_END = 0x180
 """First letter beyond those that pdfLaTeX typesets without further packages."""
 _TEX = {
@@ -233,23 +259,64 @@ _TEX = {
 
 
 def to_latex(table: Table) -> str:
-    """Write what people see of a table as LaTeX, with the rules of the package booktabs."""
-    shown = [table.columns[i] for i in table.shown]
-    layout = "".join("l" if column.kind == "text" else "r" for column in shown)
+    r"""Write what a page has room for of a table as LaTeX, with the rules of the package booktabs.
+
+    It is as wide as the text of an article at most, where no single word is too long for that:
+    headings and long texts are broken into lines.
+    """
+    shown = [table.columns[i] for i in table.printed]
+    cells = [[show(row[i], table.columns[i].kind) for i in table.printed] for row in table.rows]
+    heads = [
+        textwrap.wrap(column.title, 10, break_long_words=False, break_on_hyphens=False)
+        if column.kind != "text"
+        else [column.title]
+        for column in shown
+    ]
     lines = [
-        "\\begin{tabular}{" + layout + "}",
+        # in a group of its own, so that nothing after it is small
+        r"{\small\setlength{\tabcolsep}{3pt}\begin{tabular}{" + _layout(shown, heads, cells) + "}",
         "\\toprule",
-        " & ".join(_tex(column.title) for column in shown) + r" \\",
+        " & ".join(map(_stack, heads)) + r" \\",
         "\\midrule",
     ]
-    for row in table.rows:
-        cells = (_tex(show(row[i], table.columns[i].kind)) for i in table.shown)
-        lines.append(" & ".join(cells) + r" \\")
-    text = "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+    lines += [" & ".join(map(_tex, row)) + r" \\" for row in cells]
+    text = "\n".join([*lines, "\\bottomrule", "\\end{tabular}}", ""])
     return (
-        "% \\usepackage{booktabs}, and \\usepackage[T1]{fontenc} for quotation marks\n"
+        "% \\usepackage{array,booktabs}, and \\usepackage[T1]{fontenc} for quotation marks\n"
         f"% engine: {_engine(text)}\n{text}"
     )
+
+
+def _stack(lines: Sequence[str]) -> str:
+    words = [_tex(line) for line in lines]
+    return words[0] if len(words) == 1 else r"\shortstack[r]{" + r"\\".join(words) + "}"
+
+
+def _layout(
+    columns: Sequence[Column], heads: Sequence[Sequence[str]], cells: Sequence[Sequence[str]]
+) -> str:
+    """Say how columns are laid out: texts in lines of their share of the room, if it is too little.
+
+    Lengths are guessed from numbers of letters, since only the engine knows its font.
+    """
+    wide, least = [], []
+    for i, head in enumerate(heads):
+        texts = [*head, *(row[i] for row in cells)]
+        wide.append(_LETTER * max(map(len, texts), default=0))
+        words = [word for text in texts for word in re.split(r"(?<=-)|\s", text)]
+        least.append(_LETTER * max(map(len, words), default=0))
+    texts_at = [i for i, column in enumerate(columns) if column.kind == "text"]
+    room = _TEXT_WIDTH - _BETWEEN * len(columns)
+    room -= sum(wide) - sum(wide[i] for i in texts_at)
+    if sum(wide[i] for i in texts_at) <= room:
+        return "".join("l" if column.kind == "text" else "r" for column in columns)
+    spare = max(0.0, room - sum(least[i] for i in texts_at))
+    asked = sum(wide[i] - least[i] for i in texts_at) or 1.0
+    found = ["r"] * len(columns)
+    for i in texts_at:
+        points = least[i] + spare * (wide[i] - least[i]) / asked
+        found[i] = rf">{{\raggedright\arraybackslash}}p{{{points:.0f}pt}}"
+    return "".join(found)
 
 
 def _tex(text: str) -> str:

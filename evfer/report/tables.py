@@ -134,7 +134,8 @@ def _accuracy(pairs: Pairs) -> Table:
                 "; ".join(group.splits),
             )
         )
-    return Table("accuracy", "Accuracy", columns, tuple(rows), main=True)
+    brief = ("model", "accuracy", "accuracy_std", "interval", "chance", "warning")
+    return Table("accuracy", "Accuracy", columns, tuple(rows), main=True, brief=brief)
 
 
 def _warn(group: Group) -> str:
@@ -200,7 +201,8 @@ def _leaks(pairs: Pairs) -> Table:
         for arena, group in pairs
         for leak in (group.leak,)
     )
-    return Table("leaks", "Leaks", (_MODEL, *_PLACE, *columns), rows, main=True)
+    brief = ("model", "subject_overlap", "never_tested", "multiply_tested", "test_chose")
+    return Table("leaks", "Leaks", (_MODEL, *_PLACE, *columns), rows, main=True, brief=brief)
 
 
 def _confusion(pairs: Pairs) -> Table:
@@ -244,7 +246,8 @@ def _differences(arenas: Sequence[Arena]) -> Table:
             )
             for d, p_folds, p_clips in zip(found, over_folds, over_clips, strict=True)
         ]
-    return Table("differences", "Models compared", columns, tuple(rows), main=True)
+    brief = ("first", "second", "difference", "interval", "resampled_t_p_holm", "mcnemar_p_holm")
+    return Table("differences", "Models compared", columns, tuple(rows), main=True, brief=brief)
 
 
 def _p_value(test: metrics.ResampledT | metrics.McNemar | None) -> float | None:
@@ -351,7 +354,10 @@ def _energy(pairs: Pairs) -> Table:
         for arena, group in pairs
         if (energy := group.energy)
     )
-    return Table("energy", "Energy a clip", (_MODEL, *_PLACE, *columns), rows, main=True)
+    brief = ("model", "full_mj", "paper_snn_mj", "legacy_snn_mj", "dense_ann_mj", "rate_per_step")
+    return Table(
+        "energy", "Energy a clip", (_MODEL, *_PLACE, *columns), rows, main=True, brief=brief
+    )
 
 
 def _published_energy() -> Table:
@@ -394,7 +400,10 @@ def _augmentations(studies: Sequence[AugmentationStudy]) -> Table:
         for study in studies
         for variant in study.variants
     )
-    return Table("augmentations", "Sets of augmentations", columns, rows, main=bool(rows))
+    brief = ("model", "augmentations", "accuracy", "accuracy_std", "interval", "validation")
+    return Table(
+        "augmentations", "Sets of augmentations", columns, rows, main=bool(rows), brief=brief
+    )
 
 
 def _effects(studies: Sequence[AugmentationStudy]) -> Table:
@@ -420,7 +429,8 @@ def _effects(studies: Sequence[AugmentationStudy]) -> Table:
         for fit in (study.ols, study.mixed)
         for effect in fit.effects
     )
-    return Table("effects", "Effects of augmentations", columns, rows, main=bool(rows))
+    brief = ("model", "method", "factor", "effect", "interval", "p_value")
+    return Table("effects", "Effects of augmentations", columns, rows, main=bool(rows), brief=brief)
 
 
 def _steps(studies: Sequence[AugmentationStudy]) -> Table:
