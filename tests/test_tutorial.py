@@ -115,6 +115,7 @@ def environment():
     }
 
 
+@pytest.mark.slow  # a minute
 def test_the_tutorial_does_what_it_says(tmp_path, environment):
     text = PAGE.read_text(encoding="utf-8")
     printed = type_page(text, tmp_path, environment)
