@@ -168,7 +168,7 @@ def test_a_worker_killed_by_force_is_replaced(tiny, undisturbed_slow, tmp_path):
     finally:
         if _session_lives(child.pid):
             os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        child.communicate()  # closes its pipe too
     rows = sorted(lines(out), key=lambda row: row["fold"])
     assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed_slow]
 
