@@ -143,7 +143,7 @@ def test_ctrl_c_keeps_and_shows_what_is_done(capsys, data, more):
     # the last may be whole on disk and yet too late for the table
     counts = [int(number) for number in re.findall(r"(\d+) of 80 folds have a result", out)]
     assert counts in ([len(found)], [len(found) - 1])
-    assert f"over {counts[0]} folds of" in out
+    assert f"over {counts[0]} folds" in out
     assert "What is finished is kept" in err
     assert ("starts anew" in err) == ("--no-resume" in more)
     code, out, _ = bench(capsys, data, "--no-energy", "--set", "split.repeats=2")
