@@ -69,6 +69,7 @@ def test_ctrl_c_keeps_finished_rows(tiny, tmp_path):
     assert [row["fold"] for row in lines(tmp_path)] == [0, 1]
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(tiny, undisturbed, tmp_path):
     events = []
     rows = run(tiny, tmp_path, workers=2, threads=1, progress=events.append)

@@ -304,6 +304,7 @@ def test_memory_does_not_grow_with_a_clip(tmp_path):
     assert peaks[1] - peaks[0] < 250
 
 
+@pytest.mark.slow
 def test_thousands_of_clips_are_planned_in_seconds(tmp_path):
     many = DemoHeads(people=167, repetitions=2, frames=10)
     clips = many.survey(None).clips
