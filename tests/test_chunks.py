@@ -93,5 +93,5 @@ def test_what_is_no_chunk_is_refused(tmp_path_factory, junk):
 def test_a_chunk_that_is_missing_is_refused(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         stored = file.create_dataset("events", (4, 4), "<u4", chunks=(4, 1), **OWN)
-        with pytest.raises((OSError, ValueError, RuntimeError)):
+        with pytest.raises(ValueError, match="chunks are missing"):
             unpack(stored, 1, 200)
