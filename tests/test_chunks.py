@@ -74,7 +74,7 @@ def test_a_negative_value_stays_negative(table):
 def test_a_chunk_that_was_stored_without_packing(tmp_path):
     values = np.array([5, 6, 7, 8], "<u4")
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        stored = file.create_dataset("events", (4, 4), "<u4", chunks=(4, 1), **OWN)
+        stored = file.create_dataset("events", data=np.ones((4, 4), "<u4"), chunks=(4, 1), **OWN)
         stored.id.write_direct_chunk((0, 1), values.tobytes(), filter_mask=3)
     with h5py.File(tmp_path / "a.h5", "r") as file:  # HDF5 tells the mask of what is on disk
         assert unpack(file["events"], 1, 200).tolist() == [5, 6, 7, 8]
