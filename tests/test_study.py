@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from benching import lines, timeless, write_set
 from stopping import stop
 
@@ -35,12 +34,7 @@ WEAK = "[models.logistic.model]\ncells = 2\nper_step = false\n"
 BENCH = 'name = "tiny"\n[train]\nepochs = 1\nbatch_size = 8\n[select]\non = "last"\n'
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
