@@ -1,12 +1,15 @@
 """Columns of an event table, unpacked chunk by chunk.
 
 HDF5 unpacks a chunk of `evfer.store` with zlib, byte by byte into 32-bit numbers. The same chunks
-taken as they are on disk, unpacked by libdeflate and put together in the narrowest type give the
-same column in a third of the time. Tables of any other layout go through HDF5.
+taken as they lie in the file, unpacked by libdeflate and put together in the narrowest type, give
+the same column in a third of the time, and a part of it without the rest. Tables of any other
+layout go through HDF5.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from io import FileIO
 from typing import Any
 
 import deflate
@@ -14,77 +17,112 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["unpack"]
+__all__ = ["Chunks", "locate", "narrowed", "unpack"]
 
 _BYTES = 4
 
 
-def unpack(table: h5py.Dataset, column: int, limit: int) -> NDArray[Any]:
-    """Read one column of a table of whole numbers.
+@dataclass(frozen=True, eq=False)
+class Chunks:
+    """Where a table's chunks lie in its file.
 
     Args:
-        table: the table, shape (n, columns).
-        column: which of them.
-        limit: what its values should stay below.
+        n: rows of the table.
+        rows: rows of a chunk.
+        places: the byte at which each chunk begins and how many it has, int64, shape
+            (chunks, columns, 2).
+    """
+
+    n: int
+    rows: int
+    places: NDArray[np.int64]
+
+
+def locate(table: h5py.Dataset) -> Chunks | None:
+    """Find a table's chunks.
+
+    Args:
+        table: the table, shape (n, columns), n at least 1.
 
     Returns:
-        Its values, shape (n,): in the narrowest unsigned type for numbers below `limit`, and in
-        a wider one where a value does not fit, so that the caller may name it.
+        Where they lie; None for a layout that only HDF5 unpacks: `unpack` takes chunks of 32-bit
+        numbers of one column, shuffled, then packed, no more.
 
     Raises:
-        OSError, ValueError, RuntimeError: if the file is damaged.
+        ValueError: if a chunk is missing.
+        OSError, RuntimeError: if the file is damaged otherwise.
     """
-    kind = np.min_scalar_type(limit - 1)
-    if _is_plain(table):
-        found = _from_chunks(table, column, kind)
-        if found is not None:
-            return found
-    values: NDArray[Any] = table[:, column]
-    fits = not len(values) or (values.min() >= 0 and values.max() < limit)
-    return values.astype(kind) if fits else values
-
-
-def _is_plain(table: h5py.Dataset) -> bool:
-    """Say whether chunks hold 32-bit numbers of one column, shuffled, then packed; no more."""
     settings = table.id.get_create_plist()
     filters = [settings.get_filter(i)[0] for i in range(settings.get_nfilters())]
-    return (
-        filters == [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE]
-        and table.dtype == np.dtype("<u4")
-        and table.chunks[1] == 1
-    )
-
-
-def _from_chunks(
-    table: h5py.Dataset, column: int, kind: np.dtype[Any]
-) -> NDArray[np.unsignedinteger[Any]] | None:
-    """Unpack a column, or give None where a number is too wide or a chunk packed otherwise."""
-    rows, n = table.chunks[0], len(table)
-    if table.id.get_num_chunks() < -(-n // rows) * table.shape[1]:
-        # asked for one that is not there, HDF5 gives a size that means nothing
+    if (
+        filters != [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE]
+        or table.dtype != np.dtype("<u4")
+        or settings.get_chunk()[1] != 1
+        or h5py.h5i.get_file_id(table.id).get_create_plist().get_userblock()
+    ):
+        return None
+    found: list[Any] = []
+    table.id.chunk_iter(found.append)
+    rows, (n, columns) = settings.get_chunk()[0], table.shape
+    found = [chunk for chunk in found if chunk.chunk_offset[0] < n]  # some may lie behind
+    if len(found) < -(-n // rows) * columns:
         raise ValueError("chunks are missing")
-    found = np.empty(n, kind)
-    for start in range(0, n, rows):
-        skipped, packed = table.id.read_direct_chunk((start, column))
-        if skipped:  # the writer left a filter out
-            return None
-        raw = _inflated(packed, _BYTES * rows)
-        # shuffled: the lowest bytes of all numbers, then the next ones
-        planes = np.frombuffer(raw, np.uint8).reshape(_BYTES, rows)[:, : n - start]
+    if any(chunk.filter_mask for chunk in found):  # the writer left a filter out
+        return None
+    places = np.zeros((-(-n // rows), columns, 2), np.int64)
+    where = np.array([chunk.chunk_offset for chunk in found])
+    places[where[:, 0] // rows, where[:, 1]] = [(chunk.byte_offset, chunk.size) for chunk in found]
+    return Chunks(n, rows, places)
+
+
+def unpack(
+    file: FileIO, chunks: Chunks, column: int, start: int, stop: int, kind: np.dtype[Any]
+) -> NDArray[Any]:
+    """Read some rows of one column.
+
+    Args:
+        file: the file that holds the chunks.
+        chunks: where they lie.
+        column: the column.
+        start: the first row.
+        stop: the first row behind.
+        kind: an unsigned type for its values.
+
+    Returns:
+        The values, shape (stop - start,), as `kind`, or as uint32 where one does not fit, so that
+        the caller may name it.
+
+    Raises:
+        OSError, ValueError: if the file is damaged.
+    """
+    found = np.empty(stop - start, kind)
+    rows = chunks.rows
+    for chunk in range(start // rows, -(-stop // rows)):
+        first = chunk * rows
+        low, high = max(start, first), min(stop, first + rows)
+        planes = _planes(file, chunks.places[chunk, column], rows)[:, low - first : high - first]
         if kind.itemsize < _BYTES and planes[kind.itemsize :].max():  # any() is ten times slower
-            return None
-        part = found[start : start + rows]
+            return unpack(file, chunks, column, start, stop, np.dtype(np.uint32))
+        part = found[low - start : high - start]
         part[:] = planes[0]
         for i in range(1, kind.itemsize):
             part |= planes[i].astype(kind) << (8 * i)
     return found
 
 
-def _inflated(packed: bytes, size: int) -> bytearray:
+def _planes(file: FileIO, place: NDArray[np.int64], rows: int) -> NDArray[np.uint8]:
+    """Unpack a chunk: the lowest bytes of all numbers, then the next ones; shape (4, rows)."""
+    file.seek(int(place[0]))
     try:
-        raw: bytearray = deflate.zlib_decompress(packed, size)
+        raw = deflate.zlib_decompress(file.read(int(place[1])), _BYTES * rows)
     except deflate.DeflateError as error:
         raise ValueError(f"a chunk is damaged: {error}") from error
-    if len(raw) != size:
-        raise ValueError(f"a chunk of {len(raw)} bytes instead of {size}")
-    return raw
+    if len(raw) != _BYTES * rows:
+        raise ValueError(f"a chunk of {len(raw)} bytes instead of {_BYTES * rows}")
+    return np.frombuffer(raw, np.uint8).reshape(_BYTES, rows)
+
+
+def narrowed(values: NDArray[Any], limit: int) -> NDArray[Any]:
+    """Give whole numbers in the narrowest unsigned type for those below a limit, if all are."""
+    fits = not len(values) or (values.min() >= 0 and values.max() < limit)
+    return values.astype(np.min_scalar_type(limit - 1)) if fits else values

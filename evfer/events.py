@@ -18,6 +18,7 @@ __all__ = [
     "Events",
     "SensorSize",
     "canonical_order",
+    "check_column",
     "from_raw",
     "validate",
 ]
@@ -136,23 +137,34 @@ def validate(events: Any, sensor_size: SensorSize) -> None:
             found = getattr(events, "dtype", type(events).__name__)
             raise EventsError(f"events of {found}", expected=f"one axis of {EVENT_DTYPE}")
         events = Columns.of(events)
-    times = events.t
-    if times.size == 0:
-        return
     for name, limit in (("x", sensor_size.width), ("y", sensor_size.height)):
-        column = getattr(events, name)
-        if column.min() < 0 or column.max() >= limit:
-            first = int(np.flatnonzero((column < 0) | (column >= limit))[0])
+        check_column(name, getattr(events, name), limit)
+    check_column("t", events.t, MAX_TIME_US + 1)
+
+
+def check_column(name: str, values: NDArray[Any], limit: int, first: int = 0) -> None:
+    """Check a column of events, or a part of one.
+
+    Args:
+        name: "x", "y" or "t"; times may not go back.
+        values: its values, shape (n,); n may be 0.
+        limit: what they stay below.
+        first: number of the first event, for the error.
+
+    Raises:
+        EventsError: naming the first event that breaks a rule.
+    """
+    if not values.size:
+        return
+    if name == "t":
+        back = values[1:] < values[:-1]
+        if back.any():
+            i = int(np.flatnonzero(back)[0]) + 1
             raise EventsError(
-                f"event {first} has {name} = {column[first]}", expected=f"0 to {limit - 1}"
+                f"event {first + i} at {values[i]} us stands after one at {values[i - 1]} us",
+                expected="times that never go back",
             )
-    back = times[1:] < times[:-1]
-    if back.any():
-        first = int(np.flatnonzero(back)[0]) + 1
-        raise EventsError(
-            f"event {first} at {times[first]} us stands after one at {times[first - 1]} us",
-            expected="times that never go back",
-        )
-    if times[0] < 0 or times[-1] > MAX_TIME_US:
-        bad = times[0] if times[0] < 0 else times[-1]
-        raise EventsError(f"an event at {bad} us", expected=f"0 to {MAX_TIME_US} us")
+    if values.min() < 0 or values.max() >= limit:
+        i = int(np.flatnonzero((values < 0) | (values >= limit))[0])
+        found = f"is at {values[i]} us" if name == "t" else f"has {name} = {values[i]}"
+        raise EventsError(f"event {first + i} {found}", expected=f"0 to {limit - 1}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -21,16 +22,26 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer.chunks import unpack
+from evfer.chunks import Chunks, locate, narrowed, unpack
 from evfer.errors import EventsError, RecordingError
-from evfer.events import MAX_TIME_US, Columns, Events, SensorSize, canonical_order, validate
+from evfer.events import (
+    MAX_TIME_US,
+    Columns,
+    Events,
+    SensorSize,
+    canonical_order,
+    check_column,
+    validate,
+)
 from evfer.files import whole_file
 
 __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
+    "Layout",
     "Recording",
     "inspect",
+    "layout",
     "read",
     "read_columns",
     "sensor_size",
@@ -43,7 +54,7 @@ FORMAT_VERSION = 1
 _CHUNK_ROWS = 16384
 _COLUMNS = ("t", "x", "y", "p")
 # what tells whether and how the events can be read
-_HEAD = ("format", "format_version", "complete", "sensor_width", "sensor_height")
+_HEAD = ("format", "format_version", "complete", "sensor_width", "sensor_height", "events_sha256")
 
 
 @dataclass(frozen=True)
@@ -149,8 +160,8 @@ def read(path: Path, sensor_size: SensorSize | None = None) -> Recording:
     path = Path(path)
     with _open(path) as file:
         attributes = _attributes(file, path)
-        columns, size = _columns(file, attributes, sensor_size, path)
-    return Recording(columns.events(), size, attributes)
+        found = _layout(file, attributes, sensor_size, path)
+    return Recording(found.columns().events(), found.sensor_size, attributes)
 
 
 def read_columns(path: Path, sensor_size: SensorSize | None = None) -> tuple[Columns, SensorSize]:
@@ -161,35 +172,113 @@ def read_columns(path: Path, sensor_size: SensorSize | None = None) -> tuple[Col
         sensor_size: as for `read`.
 
     Returns:
-        The events, each column in the narrowest type for its sensor: x and y uint8 or uint16, t
-        uint32; and the sensor.
+        The events, as `Layout.columns` gives them, and the sensor.
 
     Raises:
         RecordingError: as `read`.
     """
+    found = layout(path, sensor_size)
+    return found.columns(), found.sensor_size
+
+
+def layout(path: Path, sensor_size: SensorSize | None = None) -> Layout:
+    """Look at a recording without reading its events.
+
+    Args:
+        path: as for `read`.
+        sensor_size: as for `read`.
+
+    Raises:
+        RecordingError: as `read`, but for the events themselves.
+    """
     path = Path(path)
     with _open(path) as file:
-        return _columns(file, _attributes(file, path, _HEAD), sensor_size, path)
+        return _layout(file, _attributes(file, path, _HEAD), sensor_size, path)
 
 
-def _columns(
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where a recording's events lie in its file; gives parts of them without the rest.
+
+    Args:
+        path: the file.
+        n: number of events.
+        sensor_size: the sensor they lie on.
+        events_sha256: the digest that `write` gave; None in files of other tools.
+        chunks: their chunks; None where only HDF5 can unpack them.
+    """
+
+    path: Path
+    n: int
+    sensor_size: SensorSize
+    events_sha256: str | None
+    chunks: Chunks | None
+
+    def columns(self) -> Columns:
+        """Read all events: x and y as uint8 or uint16, t as uint32.
+
+        Raises:
+            RecordingError: as `read`.
+        """
+        return Columns(*self.read([(name, 0, self.n) for name in Columns._fields]))
+
+    def read(self, parts: Sequence[tuple[str, int, int]]) -> list[NDArray[Any]]:
+        """Read parts of columns.
+
+        Args:
+            parts: for each the column's name, the first event and the first one behind.
+
+        Returns:
+            The values of each, shape (stop - start,), in the types of `columns`.
+
+        Raises:
+            RecordingError: if the file is damaged, or a value cannot be an event's.
+        """
+        limits = {"t": MAX_TIME_US + 1, "p": 2}
+        limits |= {"x": self.sensor_size.width, "y": self.sensor_size.height}
+        try:
+            found = self._unpacked([(name, limits[name], a, b) for name, a, b in parts])
+        except (OSError, MemoryError, RuntimeError, ValueError) as error:
+            raise _unreadable(self.path, error) from error
+        for i, (name, start, _) in enumerate(parts):
+            values = found[i]
+            if name == "p":
+                if len(values) and (values.min() < 0 or values.max() > 1):
+                    worst = values.min() if values.min() < 0 else values.max()
+                    raise RecordingError(f"{self.path}: polarity {worst}", expected="0 or 1")
+                found[i] = values.astype(bool)
+                continue
+            try:
+                check_column(name, values, limits[name], start)
+            except EventsError as error:
+                raise RecordingError(
+                    f"{self.path}: {error.found}", expected=error.expected
+                ) from error
+        return found
+
+    def _unpacked(self, parts: Sequence[tuple[str, int, int, int]]) -> list[NDArray[Any]]:
+        which = [(_COLUMNS.index(name), limit, a, b) for name, limit, a, b in parts]
+        if self.chunks is None:
+            with _open(self.path) as file:
+                table = _table(file, self.path)
+                return [narrowed(table[a:b, column], limit) for column, limit, a, b in which]
+        with io.FileIO(str(self.path)) as file:
+            return [
+                unpack(file, self.chunks, column, a, b, np.min_scalar_type(limit - 1))
+                for column, limit, a, b in which
+            ]
+
+
+def _layout(
     file: h5py.File, attributes: Mapping[str, Any], sensor_size: SensorSize | None, path: Path
-) -> tuple[Columns, SensorSize]:
+) -> Layout:
     table = _table(file, path)
-    size = _sensor_size(attributes, sensor_size, path)
-    t, x, y, p = (
-        _column(table, index, limit, path)
-        for index, limit in enumerate((MAX_TIME_US + 1, size.width, size.height, 2))
-    )
-    if len(p) and (p.min() < 0 or p.max() > 1):
-        worst = p.min() if p.min() < 0 else p.max()
-        raise RecordingError(f"{path}: polarity {worst}", expected="0 or 1")
-    columns = Columns(x, y, p.astype(bool), t)
+    size, digest = _sensor_size(attributes, sensor_size, path), attributes.get("events_sha256")
     try:
-        validate(columns, size)
-    except EventsError as error:
-        raise RecordingError(f"{path}: {error.found}", expected=error.expected) from error
-    return columns, size
+        chunks = locate(table) if len(table) else None
+        return Layout(path, len(table), size, digest, chunks)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreadable(path, error) from error
 
 
 def inspect(path: Path) -> dict[str, Any]:
@@ -263,10 +352,10 @@ def _open(path: Path) -> h5py.File:
 
 
 def _attributes(file: h5py.File, path: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
-    found = {}
-    for name in file.attrs if names is None else names:
+    found, stored = {}, file.attrs  # h5py makes them anew each time it is asked
+    for name in stored if names is None else names:
         with contextlib.suppress(KeyError):
-            found[name] = _plain(file.attrs[name])
+            found[name] = _plain(stored[name])
     if found.get("format") == FORMAT:
         version = found.get("format_version")
         if not isinstance(version, int) or version > FORMAT_VERSION:
@@ -296,7 +385,7 @@ def _table(file: h5py.File, path: Path) -> h5py.Dataset:
         found = "no /events" if link is None else "/events is a link"
         raise RecordingError(f"{path}: {found}", expected=expected)
     table = file["events"]
-    if not isinstance(table, h5py.Dataset) or table.external or table.is_virtual:
+    if not isinstance(table, h5py.Dataset) or _is_elsewhere(table):
         raise RecordingError(f"{path}: /events does not hold its own data", expected=expected)
     if table.ndim != 2 or table.shape[1] != 4 or table.dtype.kind not in "ui":
         raise RecordingError(
@@ -305,15 +394,17 @@ def _table(file: h5py.File, path: Path) -> h5py.Dataset:
     return table
 
 
-def _column(table: h5py.Dataset, index: int, limit: int, path: Path) -> NDArray[Any]:
-    try:
-        return unpack(table, index, limit)
-    except (OSError, MemoryError, RuntimeError, ValueError) as error:
-        raise RecordingError(
-            f"{path}: its events cannot be read ({error})",
-            expected="an undamaged recording",
-            hint="Delete the file and convert again",
-        ) from error
+def _is_elsewhere(table: h5py.Dataset) -> bool:
+    settings = table.id.get_create_plist()
+    return bool(settings.get_external_count() or settings.get_layout() == h5py.h5d.VIRTUAL)
+
+
+def _unreadable(path: Path, error: Exception) -> RecordingError:
+    return RecordingError(
+        f"{path}: its events cannot be read ({error})",
+        expected="an undamaged recording",
+        hint="Delete the file and convert again",
+    )
 
 
 def _sensor_size(attributes: Mapping[str, Any], given: SensorSize | None, path: Path) -> SensorSize:

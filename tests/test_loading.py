@@ -1,13 +1,11 @@
 """A set in memory and its batches: whole, fair, and the same whoever makes them."""
 
 import dataclasses
-import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from event_sets import SENSOR, make_events, write_set
 from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,23 +13,12 @@ from hypothesis import strategies as st
 from evfer import index, store, transforms
 from evfer.errors import ConfigError, DataError, RecordingError, SourceError
 from evfer.events import EVENT_DTYPE, SensorSize
-from evfer.files import host_tag, sha256_file
 from evfer.frames import FramesParams, to_frames
 from evfer.loading import DeviceSet, Loader, load_set, make_frames, pack_events
+from evfer.loading.cache import Packed
 from evfer.loading.device import make_frames_on
 
-SENSOR = SensorSize(30, 20)
 CLASSES = ("happy", "fear", "surprise")
-
-
-def make_events(n, seed):
-    rng = np.random.default_rng(seed)
-    events = np.empty(n, EVENT_DTYPE)
-    events["x"] = rng.integers(0, SENSOR.width, n)
-    events["y"] = rng.integers(0, SENSOR.height, n)
-    events["p"] = rng.random(n) < 0.5
-    events["t"] = np.sort(rng.integers(0, 50_000, n))
-    return events
 
 
 @pytest.fixture
@@ -46,21 +33,7 @@ def data(clips):
 
 @pytest.fixture
 def folder(tmp_path, clips):
-    """A set on disk whose labels are 5, 2 and 9, so that class indices differ from codes."""
-    root = index.set_folder(tmp_path, "TinyDVS")
-    entries = []
-    for i, events in enumerate(clips):
-        subject, code = f"S{i // 2:03d}", (5, 2, 9)[i % 3]
-        path = f"{subject}/{i:03d}.h5"
-        digest = store.write(root / path, events, SENSOR, {}, duration_us=50_000)
-        entries.append(
-            index.IndexEntry(
-                f"{subject}/{i:03d}", path, subject, i, code, f"label{code}", len(events), 50_000,
-                (root / path).stat().st_size, "", digest, "", 25.0, 9,
-            )
-        )  # fmt: skip
-    index.write_index(root, entries)
-    return root
+    return write_set(tmp_path, clips)
 
 
 def test_a_set_from_disk_holds_the_recordings(folder, clips):
@@ -84,7 +57,8 @@ def test_sets_that_cannot_be_used_are_refused(folder, tmp_path):
     index.write_index(folder, [dataclasses.replace(entries[0], n_events=41), *entries[1:]])
     with pytest.raises(RecordingError, match="40 events"):
         load_set(folder)
-    store.write(folder / entries[1].path, make_events(0, 0), SensorSize(9, 9), {}, duration_us=1)
+    other = SensorSize(31, 20)
+    store.write(folder / entries[2].path, make_events(90, 90), other, {}, duration_us=50_000)
     index.write_index(folder, entries)
     with pytest.raises(RecordingError, match="one size a set"):
         load_set(folder)
@@ -200,7 +174,8 @@ def test_an_epoch_left_early_ends_its_threads(data):
 def test_a_fault_in_a_worker_reaches_the_caller(data):
     columns = data.packed.columns
     columns = columns._replace(x=columns.x + np.uint8(25))
-    broken = dataclasses.replace(data, packed=dataclasses.replace(data.packed, columns=columns))
+    packed = Packed(SENSOR, data.packed.offsets, columns)
+    broken = dataclasses.replace(data, packed=packed)
     with pytest.raises(DataError, match="at x ="):
         list(loader(broken, workers=2, augmentation=transforms.Augmentation()).epoch(0))
 
@@ -212,93 +187,6 @@ def test_settings_that_cannot_be_used_are_refused(data):
         loader(data, clips=())
     with pytest.raises(ConfigError, match=r"frames\.kind"):
         Loader(data, (0,), FramesParams(kind="count"), 2)
-
-
-def caches(folder):
-    return sorted(path for path in (folder / ".cache").iterdir() if path.is_dir())
-
-
-def same(one, other):
-    pairs = zip(one.packed.columns, other.packed.columns, strict=True)
-    return all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in pairs)
-
-
-def test_the_cache_is_made_once_and_holds_seven_bytes_an_event(folder, monkeypatch):
-    first = load_set(folder)
-    (place,) = caches(folder)
-    assert isinstance(first.packed.columns.t.base, np.memmap)
-    columns = sum(column.nbytes for column in first.packed.columns)
-    assert columns == 7 * first.packed.offsets[-1]
-    with monkeypatch.context() as patch:
-        patch.setattr(store, "read_columns", None)  # what is cached is not unpacked again
-        again = load_set(folder)
-    assert same(first, again)
-    assert caches(folder) == [place]
-    assert not [path for path in (folder / ".cache").iterdir() if path.name.startswith(".")]
-
-
-def test_a_recording_that_was_exchanged_is_refused(folder):
-    entries = index.read_index(folder)
-    path = folder / entries[0].path
-    told = [dataclasses.replace(entries[0], file_sha256=sha256_file(path)), *entries[1:]]
-    index.write_index(folder, told)
-    recording = store.read(path)
-    load_set(folder)
-    shutil.rmtree(folder / ".cache")
-    mirrored = recording.events.copy()
-    mirrored["x"] = SENSOR.width - 1 - mirrored["x"]
-    store.write(path, mirrored, SENSOR, {}, duration_us=50_000)
-    with pytest.raises(RecordingError, match="not the file that was converted"):
-        load_set(folder)
-
-
-def test_a_changed_recording_makes_a_new_cache_and_the_old_one_goes(folder):
-    load_set(folder)
-    (place,) = caches(folder)
-    entries = index.read_index(folder)
-    events = make_events(40, 99)
-    digest = store.write(folder / entries[0].path, events, SENSOR, {}, duration_us=50_000)
-    index.write_index(folder, [dataclasses.replace(entries[0], events_sha256=digest), *entries[1:]])
-    found = load_set(folder)
-    np.testing.assert_array_equal(found.events(0)["t"], events["t"])
-    assert len(caches(folder)) == 1
-    assert caches(folder) != [place]
-
-
-@pytest.mark.parametrize("harm", ["cut", "missing", "meta", "version"])
-def test_a_damaged_cache_is_made_anew(folder, harm):
-    whole = load_set(folder)
-    kept = [np.array(column) for column in whole.packed.columns]
-    (place,) = caches(folder)
-    meta = place / "meta.json"
-    if harm == "cut":
-        (place / "t.npy").write_bytes((place / "t.npy").read_bytes()[:-1])
-    elif harm == "missing":
-        (place / "x.npy").unlink()
-    elif harm == "meta":
-        meta.write_text("{")
-    else:
-        meta.write_text(meta.read_text().replace('"version": 1', '"version": 0'))
-    found = load_set(folder)
-    for old, new in zip(kept, found.packed.columns, strict=True):
-        np.testing.assert_array_equal(old, new)
-    assert caches(folder) == [place]
-    assert '"version": 1' in meta.read_text()
-
-
-def test_without_room_for_a_cache_the_set_is_in_memory(folder, monkeypatch):
-    cached = load_set(folder)
-    monkeypatch.setenv("EVFER_CACHE", str(folder / "index.csv" / "nowhere"))
-    found = load_set(folder)
-    assert found.packed.columns.t.base is None  # nothing is mapped
-    assert same(cached, found)
-
-
-def test_the_cache_can_lie_elsewhere(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("EVFER_CACHE", str(tmp_path / "elsewhere"))
-    load_set(folder)
-    assert len(list((tmp_path / "elsewhere").iterdir())) == 1
-    assert not (folder / ".cache").exists()
 
 
 STEPS = ["hflip", "noise", "reverse", "polflip", "eventdrop", "drop_events", "drop_time"]
@@ -402,18 +290,3 @@ def test_a_loader_on_a_device_gives_the_same_batches(data):
         for one, other in zip(plain.epoch(2), on_device.epoch(2), strict=True):
             assert torch.equal(one.frames, other.frames)
             assert torch.equal(one.labels, other.labels)
-
-
-def test_what_a_killed_process_left_in_the_cache_goes(folder):
-    done = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
-    )
-    stale, taken = (
-        folder / ".cache" / f".ab.{host_tag()}-{pid}.part" for pid in (int(done.stdout), 1)
-    )
-    for part in (stale, taken):
-        part.mkdir(parents=True)
-        (part / "t.npy").write_bytes(b"half")
-    load_set(folder)
-    assert not stale.exists()
-    assert taken.exists()

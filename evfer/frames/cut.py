@@ -11,8 +11,6 @@ from evfer.frames.params import FramesParams
 
 __all__ = ["step_bounds", "step_edges", "time_edges", "used_fraction"]
 
-_BY_TIME = ("time_bins", "time_surface", "decay", "binary_code")
-
 
 def used_fraction(times: NDArray[Any], params: FramesParams) -> float:
     """Give the share of a clip's events that reach a frame; 1 for a clip without events.
@@ -65,7 +63,7 @@ def step_edges(
         steps with the end of the last, int64, shape (t + 1,); a code's sub-bins count as steps.
     """
     steps = params.n_steps
-    if params.kind in _BY_TIME:
+    if params.by_time:
         parts = params.bits if params.kind == "binary_code" else 1
         return False, np.array(time_edges(count, first, last, steps * parts, params.edge))
     size, skipped = params.event_count, 0

@@ -25,6 +25,7 @@ Edge = Literal["exact", "tonic"]
 Resize = Literal["maxpool", "nearest", "event", "none"]
 
 _REAL = ("voxel_grid", "time_surface", "decay", "binary_code")
+_BY_TIME = ("time_bins", "time_surface", "decay", "binary_code")
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ class FramesParams:
     def real(self) -> bool:
         """Whether cells hold real values rather than counts."""
         return self.kind in _REAL
+
+    @property
+    def by_time(self) -> bool:
+        """Whether equal durations cut a clip into steps; else numbers of events, or nothing."""
+        return self.kind in _BY_TIME
 
     def shape(self, region: Region, n_steps: int | None = None) -> tuple[int, int, int, int]:
         """Give the shape (t, c, h, w) of a clip's frames.

@@ -49,11 +49,14 @@ class DeviceSet:
     @staticmethod
     def on(data: EventSet, device: torch.device) -> DeviceSet | None:
         """Copy a set to a device; None where it would take more than half of the free memory."""
-        columns = data.packed.columns
+        offsets = data.packed.offsets
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
-            if 13 * len(columns.t) > free // 2:
+            if 13 * int(offsets[-1]) > free // 2:
                 return None
+        for clip in range(len(data)):
+            data.columns(clip)  # what is not in the cache yet comes now
+        columns = data.packed.columns
         kinds = (np.int16, np.int16, np.bool_, np.int64)
         pairs = zip(columns, kinds, strict=True)
         return DeviceSet(
@@ -87,9 +90,8 @@ def make_frames_on(
     if not all(isinstance(step, RandomMirror) for step in steps):
         return None
     if rng is not None:
-        columns = data.columns(clip)
-        left, todo = augmentation.plan(columns, size, rng)
-        if left is not columns:  # more than one walk
+        walked, todo = augmentation.plan(data.facts(clip), lambda: data.columns(clip), rng)
+        if walked is not None:  # more than one walk
             return None
         region = augmentation.on_region(size, rng)
     tables = None if params.real else cell_tables(size, region, params)

@@ -9,10 +9,13 @@ NumPy, one change after another; both give the same frames.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,73 +24,160 @@ from evfer.events import Columns, SensorSize
 from evfer.frames import FramesParams
 from evfer.frames.cells import resized
 from evfer.frames.clip import cell_tables
-from evfer.frames.collect import NOWHERE
 from evfer.frames.cut import step_edges
+from evfer.loading.fused_kernels import (
+    BLOCK,
+    BOX,
+    MASK,
+    NONE,
+    SPAN,
+    left_at_end,
+    start_near,
+    walk_over,
+)
 from evfer.region import Region
-from evfer.transforms.edits import Drop, DropBox, DropMask, DropSpan, Pass, Points
+from evfer.transforms.edits import DropBox, DropMask, DropSpan, Pass, Points
 
-__all__ = ["fill"]
+__all__ = ["Walk", "fill"]
 
 _NOBODY = np.zeros(0, np.uint8)
-_NONE, _MASK, _SPAN, _BOX = range(4)
-_BLOCK = 2048  # events that are counted at once; few enough to walk over some in vain
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """A walk over a clip that is about to begin.
+
+    Args:
+        clip: the events and what changes them, as the compiled functions take them.
+        drop: what is left out, likewise.
+        n: events, inserted ones included.
+        by_rank: whether steps are cut by rank among the events that are left, else by time.
+        edges: where steps begin and the last one ends, int64, shape (t + 1,).
+        begin: the place where the walk begins; see `evfer.loading.fused_kernels`.
+        left: events before it that are left.
+    """
+
+    clip: Any
+    drop: Any
+    n: int
+    by_rank: bool
+    edges: NDArray[np.int64]
+    begin: int
+    left: int
+
+    @staticmethod
+    def over(
+        columns: Columns,
+        todo: Pass,
+        sensor_size: SensorSize,
+        params: FramesParams,
+        time: Callable[[int], int],
+    ) -> Walk:
+        """Prepare a walk.
+
+        Args:
+            columns: the clip's events. Where steps are cut by rank and no box is dropped, none
+                of them has to be there yet.
+            todo: what to change on the way.
+            sensor_size: the sensor.
+            params: how events become frames; not as real values.
+            time: gives the time of one of the clip's own events.
+        """
+        clip = _compiled(columns, todo, sensor_size.width)
+        n = len(columns.t) + len(clip[7])
+        drop = _drop(todo, n, len(columns.t), time)
+        count, first, last = left_at_end(clip, n, drop) if n else (0, 0, 0)
+        by_rank, edges = step_edges(int(count), int(first), int(last), params)
+        begin, left = start_near(edges[0], clip, n, drop) if by_rank and n else (0, 0)
+        return Walk(clip, drop, n, by_rank, edges, begin, left)
+
+    def window(self, time: Callable[[int], int]) -> tuple[int, int]:
+        """Tell which of the clip's own events the walk looks at, where steps are cut by rank.
+
+        Args:
+            time: gives the time of one of the clip's own events.
+
+        Returns:
+            The first event and the first one behind.
+        """
+        stop, _ = start_near(self.edges[-1], self.clip, self.n, self.drop)
+        # that place is shortly before the last step's end, and the walk looks at one event more
+        places = self.begin, min(stop + BLOCK, self.n)
+        _, _, _, t, _, _, _, new_t, before, _, after, _, _ = self.clip
+        n_own, (_, sign, offset, _) = len(t), before.tolist()
+        if after[1] < 0:
+            places = self.n - places[1], self.n - places[0]
+
+        def is_later(own: int, q: int) -> bool:
+            its = sign * time(n_own - 1 - own if sign < 0 else own) + offset
+            return its > int(new_t[q - 1 - own])
+
+        # how many of the first q merged events are the clip's own: `_split`, for times that come
+        # as they are asked for
+        def split(q: int, least: int, most: int) -> int:
+            ends = max(least, q - len(new_t)), min(q, most)
+            return bisect_left(range(n_own), True, *ends, key=partial(is_later, q=q))
+
+        low = split(places[0], 0, n_own)
+        high = split(places[1], low, min(low + places[1] - places[0], n_own))
+        if sign < 0:
+            low, high = n_own - high, n_own - low
+        return max(low - 1, 0), min(high + 1, n_own)
+
+    def on(self, columns: Columns) -> Walk:
+        """Give the same walk over other copies of the clip's own events."""
+        x, y, p, t = columns
+        return replace(self, clip=(x, y, p.view(np.uint8), t, *self.clip[4:]))
 
 
 def fill(
     frames: NDArray[Any],
-    columns: Columns,
-    todo: Pass,
+    walk: Walk,
     sensor_size: SensorSize,
     params: FramesParams,
     region: Region,
-) -> bool:
-    """Fill a clip's frames, if this way can.
+) -> None:
+    """Fill a clip's frames.
 
     Args:
         frames: zeros, shape (t, c, h, w), in C order; filled here.
-        columns: the clip's events.
-        todo: what to change on the way.
+        walk: the walk; the events that it looks at are there.
         sensor_size: the sensor.
-        params: how events become frames.
+        params: how events become frames; not as real values.
         region: the part of the sensor that fills the frame.
-
-    Returns:
-        Whether it was done: real-valued kinds need the events as they are at the end.
 
     Raises:
         EventsError: if an event that is used lies off the sensor.
     """
-    if params.real:
-        return False
     tables = cell_tables(sensor_size, region, params)
     if tables is None:  # values that have to stand first, or pixels that reach many cells
         own, bare = replace(params, size=None), replace(region, fills=None)
         grid = np.zeros(own.shape(bare), frames.dtype)
-        fill(grid, columns, todo, sensor_size, own, bare)
+        fill(grid, walk, sensor_size, own, bare)
         frames[:] = resized(grid, frames.shape[2], frames.shape[3], params.resize)
-        return True
-    new = todo.insert or Columns(*(column[:0] for column in columns))
-    n = len(columns.t) + len(new.t)
-    if not n:
-        return True
-    clip = (
-        *(columns.x, columns.y, columns.p.view(np.uint8), columns.t),
-        *(new.x, new.y, new.p.view(np.uint8), new.t),
-        *(_numbers(todo.before), _mask(todo.before.mask)),
-        *(_numbers(todo.after), _mask(todo.after.mask)),
-        sensor_size.width,
-    )
-    drop = _drop(todo.drop)
-    count, first, last = _left(clip, n, drop)
-    by_rank, edges = step_edges(int(count), int(first), int(last), params)
+        return
     cells = (*tables, frames.shape[2] * frames.shape[3], params.binary)
-    wrong = _walk(frames.reshape(-1), edges, by_rank, cells, clip, n, drop, sensor_size.height)
+    wrong = walk_over(
+        *(frames.reshape(-1), walk.edges, walk.by_rank, cells),
+        *(walk.clip, walk.n, walk.drop, sensor_size.height, walk.begin, walk.left),
+    )
     if wrong >= 0:
         raise EventsError(
             f"event {wrong} of the augmented clip lies off the sensor",
             expected=f"a place on a sensor of {sensor_size.width} x {sensor_size.height}",
         )
-    return True
+
+
+def _compiled(columns: Columns, todo: Pass, width: int) -> Any:
+    """Give a clip as the compiled functions take it."""
+    new = todo.insert or Columns(*(column[:0] for column in columns))
+    return (
+        *(columns.x, columns.y, columns.p.view(np.uint8), columns.t),
+        *(new.x, new.y, new.p.view(np.uint8), new.t),
+        *(_numbers(todo.before), _mask(todo.before.mask)),
+        *(_numbers(todo.after), _mask(todo.after.mask)),
+        width,
+    )
 
 
 def _numbers(points: Points) -> NDArray[np.int64]:
@@ -98,304 +188,36 @@ def _mask(mask: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
     return _NOBODY if mask is None else np.ascontiguousarray(mask).view(np.uint8)
 
 
-def _drop(drop: Drop | None) -> tuple[int, NDArray[np.uint8], NDArray[np.float64]]:
+def _drop(
+    todo: Pass, n: int, n_own: int, time: Callable[[int], int]
+) -> tuple[int, NDArray[np.uint8], NDArray[np.int64]]:
+    """Give what is left out as the compiled functions take it: the kind, a mask, and limits."""
+    drop = todo.drop
     if isinstance(drop, DropMask):
-        return _MASK, _mask(drop.mask), np.zeros(4)
+        return MASK, _mask(drop.mask), np.zeros(4, np.int64)
     if isinstance(drop, DropSpan):
-        return _SPAN, _NOBODY, np.array([drop.start, drop.end, 0, 0])
+        return SPAN, _NOBODY, np.array([*_places(drop, todo, n, n_own, time), 0, 0])
     if isinstance(drop, DropBox):
-        sides = np.array([drop.left, drop.top, drop.right, drop.bottom], np.float64)
-        return _BOX, _NOBODY, sides
-    return _NONE, _NOBODY, np.zeros(4)
+        return BOX, _NOBODY, np.array([drop.left, drop.top, drop.right, drop.bottom])
+    return NONE, _NOBODY, np.zeros(4, np.int64)
 
 
-# A clip travels between the compiled functions as one tuple:
-#   x, y, p, t          its own columns, shape (n,)
-#   x, y, p, t          the inserted events', shape (m,)
-#   numbers, mask       flip, sign, offset and swap of its own events before the insertion, and
-#                       whose polarity swaps once more, shape (n,) or (0,)
-#   numbers, mask       the same for all, in the merged order, shape (n + m,) or (0,)
-#   width               columns of the sensor
-# "Merged" is the order right after the insertion, a "place" counts in the order at the end.
+def _places(
+    drop: DropSpan, todo: Pass, n: int, n_own: int, time: Callable[[int], int]
+) -> tuple[int, int]:
+    """Give the places of the events in a span of time: the first and the first one behind."""
+    before, after = todo.before, todo.after
 
+    def until(merged: int) -> int:
+        """Count the events up to a time, as it is right after the insertion."""
+        new = np.searchsorted(todo.insert.t, merged, "right") if todo.insert else 0
+        own = before.sign * (merged - before.offset)
+        if before.sign > 0:
+            return int(new) + bisect_right(range(n_own), own, key=time)
+        return int(new) + n_own - bisect_left(range(n_own), own, key=time)
 
-@numba.njit(nogil=True, cache=True)
-def _own_time(i: int, t: NDArray[Any], before: NDArray[np.int64]) -> int:
-    """Give the time of the clip's own event i, as it is before the merge."""
-    return before[1] * np.int64(t[len(t) - 1 - i if before[1] < 0 else i]) + before[2]
-
-
-@numba.njit(nogil=True, cache=True)
-def _split(q: int, t: NDArray[Any], new_t: NDArray[Any], before: NDArray[np.int64]) -> int:
-    """Give how many of the first q merged events are the clip's own."""
-    low, high = max(0, q - len(new_t)), min(q, len(t))
-    while low < high:
-        middle = (low + high) // 2
-        if _own_time(middle, t, before) <= np.int64(new_t[q - 1 - middle]):
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@numba.njit(nogil=True, cache=True)
-def _time_at(place: int, clip: Any, n: int) -> int:
-    """Give the time of one event at the end."""
-    t, new_t, before, after = clip[3], clip[7], clip[8], clip[10]
-    q = n - 1 - place if after[1] < 0 else place
-    own = _split(q, t, new_t, before)
-    new = q - own
-    if new >= len(new_t) or (own < len(t) and _own_time(own, t, before) <= np.int64(new_t[new])):
-        time = _own_time(own, t, before)
-    else:
-        time = np.int64(new_t[new])
-    return after[1] * time + after[2]
-
-
-@numba.njit(nogil=True, cache=True)
-def _first_after(limit: float, inclusive: bool, clip: Any, n: int) -> int:
-    """Give the first place whose time is above a limit, or at it if that is included."""
-    low, high = 0, n
-    while low < high:
-        middle = (low + high) // 2
-        time = _time_at(middle, clip, n)
-        if time > limit or (inclusive and time == limit):
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
-@numba.njit(nogil=True, cache=True)
-def _left(clip: Any, n: int, drop: Any) -> tuple[int, int, int]:
-    """Give how many events are left at the end, and the times of the first and of the last."""
-    kind, mask, limits = drop
-    first, last, count = 0, n - 1, n
-    if kind == _MASK:
-        for place in range(n):
-            count -= mask[place]
-        while first < n and mask[first]:
-            first += 1
-        while last > first and mask[last]:
-            last -= 1
-    elif kind == _SPAN:
-        begin = _first_after(limits[0], True, clip, n)
-        end = _first_after(limits[1], False, clip, n)
-        count -= end - begin
-        first = end if begin == 0 else 0
-        last = begin - 1 if end == n else n - 1
-    elif kind == _BOX:
-        return _outside(clip, limits)
-    if count <= 0:
-        return 0, 0, 0
-    return count, _time_at(first, clip, n), _time_at(last, clip, n)
-
-
-@numba.njit(nogil=True, cache=True)
-def _sides(own: bool, clip: Any, limits: NDArray[np.float64]) -> Any:
-    """Give a box as it lies on the columns before they are flipped: left, top, right, bottom."""
-    before, after, width = clip[8], clip[10], clip[12]
-    left, right = np.int64(limits[0]), np.int64(limits[2])
-    if after[0] ^ (before[0] if own else 0):
-        left, right = width - right, width - left
-    return left, np.int64(limits[1]), right, np.int64(limits[3])
-
-
-@numba.njit(nogil=True, cache=True)
-def _outside(clip: Any, limits: NDArray[np.float64]) -> tuple[int, int, int]:
-    """Do the same for a box; where events lie does not depend on their order."""
-    x, y, _, t, new_x, new_y, _, new_t, before, _, after, _, _ = clip
-    count, early, late = 0, 0, 0
-    for own in (True, False):
-        left, top, right, bottom = _sides(own, clip, limits)
-        size = len(t) if own else len(new_t)
-        found, first, last = 0, size, -1
-        for i in range(size):
-            column = np.int64(x[i]) if own else np.int64(new_x[i])
-            row = np.int64(y[i]) if own else np.int64(new_y[i])
-            inside = (column >= left) & (column < right) & (row >= top) & (row < bottom)
-            found += 0 if inside else 1
-            if not inside:
-                first = min(first, i)
-                last = i
-        if not found:
-            continue
-        if own:
-            a = before[1] * np.int64(t[first]) + before[2]
-            b = before[1] * np.int64(t[last]) + before[2]
-        else:
-            a, b = np.int64(new_t[first]), np.int64(new_t[last])
-        a, b = after[1] * a + after[2], after[1] * b + after[2]
-        early = min(a, b) if count == 0 else min(early, a, b)
-        late = max(a, b) if count == 0 else max(late, a, b)
-        count += found
-    return count, early, late
-
-
-@numba.njit(nogil=True, cache=True)
-def _count_in(x: NDArray[Any], y: NDArray[Any], sides: Any) -> int:
-    left, top, right, bottom = sides
-    found = 0
-    for i in range(len(x)):
-        column, row = np.int64(x[i]), np.int64(y[i])
-        found += (column >= left) & (column < right) & (row >= top) & (row < bottom)
-    return found
-
-
-@numba.njit(nogil=True, cache=True)
-def _gone(start: int, stop: int, clip: Any, n: int, drop: Any) -> int:
-    """Give how many of the events at some places a mask or a box drops."""
-    kind, mask, limits = drop
-    if kind == _MASK:
-        found = 0
-        for place in range(start, stop):
-            found += mask[place]
-        return found
-    x, y, _, t, new_x, new_y, _, new_t, before, _, after, _, _ = clip
-    low, high = (n - stop, n - start) if after[1] < 0 else (start, stop)
-    own_low, own_high = _split(low, t, new_t, before), _split(high, t, new_t, before)
-    new = slice(low - own_low, high - own_high)
-    if before[1] < 0:
-        own_low, own_high = len(t) - own_high, len(t) - own_low
-    own = slice(own_low, own_high)
-    return _count_in(x[own], y[own], _sides(True, clip, limits)) + _count_in(
-        new_x[new], new_y[new], _sides(False, clip, limits)
-    )
-
-
-@numba.njit(nogil=True, cache=True)
-def _start(rank: int, clip: Any, n: int, drop: Any) -> tuple[int, int]:
-    """Give a place at or shortly before the event of a rank, and how many are left before it."""
-    kind, _, limits = drop
-    if kind == _NONE:
-        return rank, rank
-    if kind == _SPAN:
-        begin = _first_after(limits[0], True, clip, n)
-        if rank >= begin:
-            return rank + _first_after(limits[1], False, clip, n) - begin, rank
-        return rank, rank
-    place, left = 0, 0
-    while place < n:
-        stop = min(place + _BLOCK, n)
-        more = stop - place - _gone(place, stop, clip, n, drop)
-        if left + more > rank:
-            break
-        place, left = stop, left + more
-    return place, left
-
-
-@numba.njit(nogil=True, cache=True)
-def _walk(
-    flat: NDArray[Any],
-    edges: NDArray[np.int64],
-    by_rank: bool,
-    cells: Any,
-    clip: Any,
-    n: int,
-    drop: Any,
-    height: int,
-) -> int:
-    """Walk over the events and write them into the frames.
-
-    Args:
-        flat: frames, in one axis.
-        edges: where steps begin, and the end of the last: times in microseconds, or ranks among
-            the events that are left; shape (t + 1,).
-        by_rank: whether edges are ranks.
-        cells: tables of columns and rows as `evfer.frames.collect.collect_cells` takes them,
-            cells of a frame, and whether to write ones instead of counting.
-        clip: the events and what changes them, see above.
-        n: how many there are, inserted ones included.
-        drop: what is left out: the kind, a mask by place, and limits of a span or a box.
-        height: rows of the sensor.
-
-    Returns:
-        Place of the first used event that lies off the sensor, or -1.
-    """
-    x, y, p, t, new_x, new_y, new_p, new_t, before, before_mask, after, after_mask, width = clip
-    columns, rows, area, binary = cells
-    kind, mask, limits = drop
-    size, twice = np.uint64(area), binary and columns.shape[0] == 2
-    n_own, n_new = len(t), len(new_t)
-    turned, mirrored = after[1] < 0, before[1] < 0
-    has_before, has_after = len(before_mask) > 0, len(after_mask) > 0
-    flip, swap = after[0] ^ before[0], np.uint8(after[3] ^ before[3])
-    new_flip, new_swap = after[0], np.uint8(after[3])
-    last_x = np.int64(width - 1)
-    begin, rank = 0, -1
-    if by_rank and edges[0] > 0:
-        begin, left = _start(edges[0], clip, n, drop)
-        rank = left - 1
-    # the next own and the next inserted event, and their times before the changes of all
-    q = n - begin if turned else begin
-    own = _split(q, t, new_t, before)
-    new = q - own
-    ahead = 1
-    if turned:
-        own, new, ahead = own - 1, new - 1, -1
-    own_time = _own_time(own, t, before) if 0 <= own < n_own else np.int64(0)
-    new_time = np.int64(new_t[new]) if 0 <= new < n_new else np.int64(0)
-    step, steps = 0, len(edges) - 1
-    for place in range(begin, n):
-        # the clip's own event of an instant comes before the inserted ones
-        if turned:
-            is_own = new < 0 or (own >= 0 and own_time > new_time)
-        else:
-            is_own = new >= n_new or (own < n_own and own_time <= new_time)
-        if is_own:
-            i = n_own - 1 - own if mirrored else own
-            column, row, sign, time = np.int64(x[i]), np.int64(y[i]), p[i] ^ swap, own_time
-            if flip:
-                column = last_x - column
-            if has_before:
-                sign ^= before_mask[i]
-            own += ahead
-            if 0 <= own < n_own:
-                own_time = _own_time(own, t, before)
-        else:
-            column, row, sign = np.int64(new_x[new]), np.int64(new_y[new]), new_p[new] ^ new_swap
-            time = new_time
-            if new_flip:
-                column = last_x - column
-            new += ahead
-            if 0 <= new < n_new:
-                new_time = np.int64(new_t[new])
-        if has_after:
-            sign ^= after_mask[n - 1 - place if turned else place]
-        time = after[1] * time + after[2]
-        if kind != _NONE:
-            gone = False
-            if kind == _MASK:
-                gone = mask[place] != 0
-            elif kind == _SPAN:
-                gone = limits[0] <= time <= limits[1]
-            else:
-                gone = limits[0] <= column < limits[2] and limits[1] <= row < limits[3]
-            if gone:
-                continue
-        rank += 1
-        key = rank if by_rank else time
-        if key >= edges[step + 1]:
-            while step < steps and key >= edges[step + 1]:
-                step += 1
-            if step == steps:
-                break
-        if key < edges[0]:
-            continue
-        if not (0 <= column < width and 0 <= row < height):
-            return place
-        x0, y0 = columns[0, np.uint64(column)], rows[0, np.uint64(row)]
-        if x0 == NOWHERE or y0 == NOWHERE:
-            continue
-        base = (np.uint64(2 * step) + np.uint64(sign)) * size
-        if not binary:
-            flat[base + np.uint64(y0) + np.uint64(x0)] += 1
-            continue
-        flat[base + np.uint64(y0) + np.uint64(x0)] = 1
-        if twice:
-            x1 = np.uint64(columns[1, np.uint64(column)])
-            y1 = np.uint64(rows[1, np.uint64(row)])
-            flat[base + np.uint64(y0) + x1] = 1
-            flat[base + y1 + np.uint64(x0)] = 1
-            flat[base + y1 + x1] = 1
-    return -1
+    # times are whole numbers, and so are the span's ends from here on
+    start, end = math.ceil(drop.start) - after.offset, math.floor(drop.end) - after.offset
+    if after.sign > 0:
+        return until(start - 1), until(end)
+    return n - until(-start), n - until(-end - 1)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 from evfer import store
 from evfer.errors import DataError, RecordingError
 from evfer.events import Columns, Events, SensorSize
-from evfer.files import sha256_file
 from evfer.index import IndexEntry, class_names, fingerprint_text, read_index
 from evfer.loading import cache
-from evfer.loading.cache import Packed
+from evfer.loading.cache import Packed, Part
+from evfer.transforms.edits import Facts
 
 __all__ = ["EventSet", "load_set", "pack_events"]
 
@@ -53,8 +54,14 @@ class EventSet:
 
     def columns(self, clip: int) -> Columns:
         """View a clip's events; times in microseconds, sorted."""
-        offsets = self.packed.offsets
-        return self.packed.columns.take(slice(int(offsets[clip]), int(offsets[clip + 1])))
+        return self.packed.clip(clip)
+
+    def facts(self, clip: int) -> Facts:
+        """Give what an augmentation may know of a clip, without reading it all."""
+        n = self.packed.length(clip)
+        if n:
+            self.packed.need(clip, (0, 1), (n - 1, n), names=("t",))
+        return Facts.of(self.packed.peek(clip), self.sensor_size)
 
     def events(self, clip: int) -> Events:
         """Copy a clip's events into a structured array of `EVENT_DTYPE`."""
@@ -78,7 +85,16 @@ def load_set(folder: Path) -> EventSet:
         raise DataError(f"{folder}: its index lists no clip", hint="Convert the set again")
     codes = sorted({entry.label for entry in entries})
     name = cache.digest([f"{e.n_events} {e.events_sha256} {e.file_sha256}" for e in entries])
-    lengths = [entry.n_events for entry in entries]
+    recordings = _Recordings(folder, entries)
+    packed = cache.packed(
+        *(folder, name, [entry.n_events for entry in entries]),
+        *(lambda: recordings.look(0).sensor_size, recordings.read),
+    )
+    recordings.size = packed.sensor_size
+    # now rather than in the middle of a training
+    for clip in packed.blank():
+        if recordings.look(clip).events_sha256 is None:  # whole, to see that its events are such
+            packed.clip(clip)
     return EventSet(
         folder.name,
         fingerprint_text((entry.clip_id, entry.events_sha256) for entry in entries)[1],
@@ -86,41 +102,54 @@ def load_set(folder: Path) -> EventSet:
         tuple(entry.clip_id for entry in entries),
         tuple(entry.subject for entry in entries),
         np.array([codes.index(entry.label) for entry in entries], np.int64),
-        cache.packed(folder, name, lengths, lambda: _clips(folder, entries)),
+        packed,
     )
 
 
-def _clips(folder: Path, entries: Sequence[IndexEntry]) -> Iterator[tuple[Columns, SensorSize]]:
-    size: SensorSize | None = None
-    for entry in entries:
-        path = folder / entry.path
-        _require_same(path, entry)
-        columns, found = store.read_columns(path)
-        if len(columns.t) != entry.n_events:
+class _Recordings:
+    """The files of a set's clips; each is looked at once, before any part of it is read."""
+
+    def __init__(self, folder: Path, entries: Sequence[IndexEntry]) -> None:
+        self._folder, self._entries = folder, entries
+        self._looked: dict[int, store.Layout] = {}
+        self.size: SensorSize | None = None
+
+    def read(self, clip: int, parts: Sequence[Part]) -> list[NDArray[Any]]:
+        """Read parts of a clip's columns."""
+        return self.look(clip).read(parts)
+
+    def look(self, clip: int) -> store.Layout:
+        """Look at a clip's recording.
+
+        Raises:
+            RecordingError: if it cannot be read, or does not fit the index or the other ones.
+        """
+        if clip in self._looked:
+            return self._looked[clip]
+        entry = self._entries[clip]
+        path = self._folder / entry.path
+        found = store.layout(path)
+        # told by its header; whether its events are what the header says, evfer verify computes
+        if found.events_sha256 not in (None, entry.events_sha256):
             raise RecordingError(
-                f"{path}: {len(columns.t)} events",
+                f"{path}: not the recording that was converted",
+                expected=f"events of the digest in index.csv, {entry.events_sha256[:12]}...",
+                hint="evfer verify tells what differs; convert again to write it anew",
+            )
+        if found.n != entry.n_events:
+            raise RecordingError(
+                f"{path}: {found.n} events",
                 expected=f"{entry.n_events}, as index.csv says",
                 hint="Convert again to write both anew",
             )
-        size = size or found
-        if found != size:
+        size = self.size = self.size or found.sensor_size
+        if found.sensor_size != size:
             raise RecordingError(
-                f"{path}: a sensor of {found.width} x {found.height} pixels",
+                f"{path}: a sensor of {found.sensor_size.width} x {found.sensor_size.height}",
                 expected=f"{size.width} x {size.height} as in the first recording; one size a set",
             )
-        yield columns, found
-
-
-def _require_same(path: Path, entry: IndexEntry) -> None:
-    # by the file's bytes, a fifth of the table's
-    if not entry.file_sha256 or not path.is_file():  # reading names what is missing
-        return
-    if sha256_file(path) != entry.file_sha256:
-        raise RecordingError(
-            f"{path}: not the file that was converted",
-            expected=f"the digest in index.csv, {entry.file_sha256[:12]}...",
-            hint="evfer verify tells what differs; convert again to write it anew",
-        )
+        self._looked[clip] = found
+        return found
 
 
 def pack_events(
@@ -146,7 +175,6 @@ def pack_events(
     """
     clip_ids = tuple(f"{subject}/{i:03d}" for i, subject in enumerate(subjects))
     digests = [hashlib.sha256(events.tobytes()).hexdigest() for events in clips]
-    columns = ((Columns.of(events), sensor_size) for events in clips)
     return EventSet(
         name,
         fingerprint_text(zip(clip_ids, digests, strict=True))[1],
@@ -154,5 +182,5 @@ def pack_events(
         clip_ids,
         tuple(subjects),
         np.array(labels, np.int64),
-        cache.memory(columns, [len(events) for events in clips]),
+        cache.memory([Columns.of(events) for events in clips], sensor_size),
     )

@@ -13,6 +13,7 @@ into steps stays that of the whole clip, and a picture that grows has no holes.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -122,33 +123,34 @@ class Augmentation:
         return tuple(step for step in self.steps if step.stage == stage)
 
     def plan(
-        self, columns: Columns, sensor_size: SensorSize, rng: np.random.Generator
-    ) -> tuple[Columns, Pass]:
+        self, facts: Facts, events: Callable[[], Columns], rng: np.random.Generator
+    ) -> tuple[Columns | None, Pass]:
         """Draw the steps that change events, and do all but the last walk over the clip.
 
         Args:
-            columns: the clip's events, sorted by time; n may be 0.
-            sensor_size: the sensor they lie on.
+            facts: the clip's facts.
+            events: gives the clip's events, sorted by time; only called where one walk is not
+                enough.
             rng: the sample's generator.
 
         Returns:
-            Events, the given ones where one walk is enough, and the walk that is left to do.
+            The events to walk over, None for the clip's own, and the walk that is left to do.
         """
-        todo, facts = Pass(), Facts.of(columns, sensor_size)
+        size, todo, columns = facts.sensor_size, Pass(), None
         for step in self.of_stage("events"):
             drawn = isinstance(step, DrawnTransform)
             if todo.drop is not None or not (drawn or todo.empty):
-                columns, todo = todo(columns, sensor_size), Pass()
-                facts = Facts.of(columns, sensor_size)
+                columns, todo = todo(columns or events(), size), Pass()
+                facts = Facts.of(columns, size)
             if not drawn:
-                columns = Columns.of(step(columns.events(), sensor_size, rng))
-                facts = Facts.of(columns, sensor_size)
+                columns = Columns.of(step((columns or events()).events(), size, rng))
+                facts = Facts.of(columns, size)
                 continue
             edit = step.draw(facts, rng)
             if edit is None:
                 continue
             if isinstance(edit, Insert) and todo.insert is not None:
-                columns, todo = todo(columns, sensor_size), Pass()
+                columns, todo = todo(columns or events(), size), Pass()
             # facts are unknown only after a drop, which the next step does first
             todo, known = todo.then(edit, facts)
             facts = known or facts
@@ -168,10 +170,10 @@ class Augmentation:
             New events of the same kind, or the given ones where nothing changed.
         """
         given = Columns.of(events)
-        columns, todo = self.plan(given, sensor_size, rng)
-        if columns is given and todo.empty:
+        columns, todo = self.plan(Facts.of(given, sensor_size), lambda: given, rng)
+        if columns is None and todo.empty:
             return events
-        return todo(columns, sensor_size).events()
+        return todo(columns or given, sensor_size).events()
 
     def on_region(self, sensor_size: SensorSize, rng: np.random.Generator) -> Region:
         """Apply the steps that choose the region, starting from the whole sensor."""
