@@ -123,7 +123,7 @@ def source_digest(group: str, name: str) -> str:
         SHA-256 of the file that holds the object; empty for evfer's own, which its version
         names, and where there is no source file.
     """
-    if name in BUILTIN[group]:
+    if name in BUILTIN.get(group, ()):
         return ""
     module = inspect.getmodule(load(group, name))
     file = getattr(module, "__file__", None)

@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from evfer import config, transforms
+from evfer import config, plugins, transforms
 from evfer.errors import ConfigError
+from evfer.events import SensorSize
 from evfer.frames import FramesParams
 
 __all__ = [
@@ -193,6 +194,17 @@ class BenchConfig:
             )
         self.augmentation()  # so that a name or value that is wrong shows now
 
+    def check_frames(self, sensor_size: SensorSize) -> None:
+        """Make sure that frames of a sensor have the wanted size, cropped and scaled ones too.
+
+        Raises:
+            ConfigError: if `frames.resize` is "none" and a region is not of that size.
+        """
+        whole, augmentation = transforms.Augmentation(), self.augmentation()
+        for draw in range(8):  # one that always crops shows at once, a rare one soon
+            rng = transforms.sample_rng(0, 0, "*check*", draw)
+            self.frames.shape((whole if draw == 0 else augmentation).on_region(sensor_size, rng))
+
     def augmentation(self) -> transforms.Augmentation:
         """Build the augmentations."""
         return transforms.build(self.augment)
@@ -212,7 +224,7 @@ class BenchConfig:
         return {
             "bench": BENCH_VERSION,
             **{name: settings[name] for name in ("frames", "model", "train", "select")},
-            "augment": list(transforms.describe(self.augmentation())),
+            "augment": [_sourced(table) for table in transforms.describe(self.augmentation())],
         }
 
     def resolved(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -232,6 +244,14 @@ class BenchConfig:
     def sha256(self) -> str:
         """Digest of every setting that shapes a result; a recipe's name is none."""
         return config.digest(self.shaping)
+
+
+def _sourced(augment: dict[str, Any]) -> dict[str, Any]:
+    """Add the digest of an outsider's source, so that a change to it makes another recipe."""
+    if ":" not in augment["name"]:
+        return augment
+    source = plugins.source_digest("evfer.transforms", augment["name"])
+    return {**augment, "source_sha256": source}
 
 
 def default_recipe(model: str) -> str:

@@ -274,6 +274,11 @@ def test_the_documented_switches_are_those_of_the_protocols(column, protocol):
         (["--set", "select.on=best"], 'unknown value of select.on "best"'),
         (["--set", "train.patience=5"], "whose people say when to stop"),
         (["--set", "frames.n_steps=0"], "n_steps"),
+        (["--set", "frames.resize=none", "--set", "frames.size=9"], 'resize = "none" for a region'),
+        (
+            ["--set", "frames.resize=none", "--set", f"frames.size={SENSOR.width}", "--eda", "crop"],
+            'resize = "none" for a region',
+        ),
         (["--set", "eda.name=x"], "eda.preset"),
         (["--only-folds", "0,7"], "fold 7"),
         (["--folds", "9"], "9 folds of 4 subjects"),
@@ -287,11 +292,24 @@ def test_the_documented_switches_are_those_of_the_protocols(column, protocol):
 def test_switches_that_are_not_there(capsys, data, given, words):
     if "cuda" in given and torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    eda = [] if "eda" not in str(given) else ["--eda", "none"]
+    eda = [] if "eda" not in str(given) or "--eda" in given else ["--eda", "none"]
     code, _, err = bench(capsys, data, *given, *eda)
     assert code == 2
     assert words in err
     assert not (data / "out").exists()
+
+
+def test_a_change_to_an_outsiders_augmentation_makes_another_recipe(tmp_path, monkeypatch):
+    source = tmp_path / "own_edits.py"
+    text = "from evfer.transforms import RandomShift\nclass Own(RandomShift):\n    pass\n"
+    source.write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = load_config("resnet18", "resnet18", augment=[{"name": "own_edits:Own"}])
+    again = load_config("resnet18", "resnet18", augment=[{"name": "own_edits:Own"}])
+    assert config.sha256 == again.sha256
+    source.write_text(text + "# changed\n", encoding="utf-8")
+    changed = load_config("resnet18", "resnet18", augment=[{"name": "own_edits:Own"}])
+    assert changed.sha256 != config.sha256
 
 
 def test_a_fold_whose_training_lacks_a_class(capsys, tmp_path):

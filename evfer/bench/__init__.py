@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evfer import config as configuration
-from evfer import folds, models, plugins, provenance
+from evfer import folds, models, plugins, provenance, store
 from evfer.bench.fold import FoldJob, load_weights
 from evfer.bench.pool import run_jobs
 from evfer.bench.rows import Row, append_row, forget, open_rows, row_key
@@ -215,7 +215,9 @@ def make_jobs(
                 expected="folds made for the clips that are there",
                 hint=f"Run: evfer folds {folder}",
             )
-        # built once, so that an option that is wrong shows before any training
+        # tried once, so that a setting that is wrong shows before any training
+        if entries:
+            config.check_frames(store.sensor_size(folder / entries[0].path))
         n_classes, n_steps = len(class_names(entries)), config.frames.n_steps
         module = models.create(model, n_classes, n_steps, seed=0, **config.model)
         options = models.resolve_options(module, config.model)
