@@ -11,6 +11,7 @@ lay other settings over these:
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -35,7 +36,7 @@ _BASELINES = ("majority", "logistic")
 BENCH_VERSION = 3
 """Raised whenever the same recipe starts to give other results, so that old rows do not count."""
 
-_LATER = {"train": ("patience", "compile", "last_batch"), "select": ("optimistic",)}
+_LATER = {"train": ("patience", "compile", "last_batch", "mixup"), "select": ("optimistic",)}
 """Settings that came later: they count where they are not as if they had not come, so that older
 rows stay good."""
 
@@ -58,6 +59,8 @@ class TrainParams:
             after `warmup`; "constant" stays.
         warmup: share of all batches over which the rate rises from 0, for "cosine_steps".
         label_smoothing: share of the target spread over all classes.
+        mixup: alpha of mixup: clips are blended in pairs, by a share from Beta(alpha, alpha), and
+            the network answers for both; 0 blends none.
         precision: "no" computes in float32, "bf16" in bfloat16 where that is safe.
         clip_norm: longest gradient; None leaves gradients alone.
         channels_last: keep a pixel's channels together in memory; faster on most machines.
@@ -77,6 +80,7 @@ class TrainParams:
     schedule: Literal["cosine", "cosine_steps", "constant"] = "cosine"
     warmup: float = 0.0
     label_smoothing: float = 0.0
+    mixup: float = 0.0
     precision: Literal["no", "bf16"] = "no"
     clip_norm: float | None = None
     channels_last: bool = True
@@ -92,6 +96,7 @@ class TrainParams:
             "weight_decay": (self.weight_decay >= 0, "0 or more"),
             "warmup": (0 <= self.warmup < 1, "0 or more, and less than 1"),
             "label_smoothing": (0 <= self.label_smoothing < 1, "0 or more, and less than 1"),
+            "mixup": (0 <= self.mixup < math.inf, "0 or more"),
             "clip_norm": (self.clip_norm is None or self.clip_norm > 0, "more than 0"),
             "patience": (self.patience is None or self.patience >= 1, "1 or more"),
         }

@@ -276,7 +276,14 @@ def test_the_documented_switches_are_those_of_the_protocols(column, protocol):
         (["--set", "frames.n_steps=0"], "n_steps"),
         (["--set", "frames.resize=none", "--set", "frames.size=9"], 'resize = "none" for a region'),
         (
-            ["--set", "frames.resize=none", "--set", f"frames.size={SENSOR.width}", "--eda", "crop"],
+            [
+                "--set",
+                "frames.resize=none",
+                "--set",
+                f"frames.size={SENSOR.width}",
+                "--eda",
+                "crop",
+            ],
             'resize = "none" for a region',
         ),
         (["--set", "eda.name=x"], "eda.preset"),

@@ -19,7 +19,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
-from torch.nn import functional
 
 from evfer.errors import ConfigError
 from evfer.holdout import hold_out
@@ -31,6 +30,7 @@ from evfer.training.checkpoint import load_checkpoint, save_checkpoint
 from evfer.training.estimating import fit_estimator
 from evfer.training.faults import explain_faults, not_finite
 from evfer.training.fold import Device, EpochRecord, FoldResult, FoldTask, TrainEvent
+from evfer.training.mixup import mix
 from evfer.transforms import sample_rng
 
 __all__ = ["fit", "learning_rate", "require_device"]
@@ -166,21 +166,20 @@ class _Run:
         progress: Callable[[TrainEvent], None] | None,
     ) -> None:
         """Pass over the training clips once."""
-        _seed(self.task, "dropout", epoch)
+        _seed(self.task, "dropout", epoch)  # and for mixup
         self.module.train()
         self.step, self.waited = 0, 0.0
         self.validation = self.test_accuracy = None
-        loss_sum, right, seen = 0.0, 0, 0
+        loss_sum, right, seen = 0.0, 0.0, 0
         with contextlib.closing(self.loader.epoch(epoch)) as batches:
             for step, batch in enumerate(self._timed(batches)):
                 self.lr = learning_rate(self.params, epoch, step, len(self.loader))
                 for group in self.optimizer.param_groups:
                     group["lr"] = self.lr
                 labels = batch.labels.to(self.accelerator.device)
-                logits = self._logits(batch.frames)
-                loss = functional.cross_entropy(
-                    logits, labels, label_smoothing=self.params.label_smoothing
-                )
+                mixed = mix(batch.frames, labels, self.params.mixup)
+                logits = self._logits(mixed.frames)
+                loss = mixed.loss(logits, self.params.label_smoothing)
                 self.accelerator.backward(loss)
                 norm = nn.utils.clip_grad_norm_(
                     self.module.parameters(), self.params.clip_norm or math.inf
@@ -190,7 +189,7 @@ class _Run:
                 self.optimizer.step()
                 self.optimizer.zero_grad()
                 loss_sum += values[0] * len(labels)
-                right += int((logits.argmax(1) == labels).sum())
+                right += mixed.right(logits)
                 seen += len(labels)
                 self.loss, self.accuracy, self.step = loss_sum / seen, right / seen, step + 1
                 if progress:
