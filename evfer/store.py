@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,6 +207,7 @@ class Layout:
         sensor_size: the sensor they lie on.
         events_sha256: the digest that `write` gave; None in files of other tools.
         chunks: their chunks; None where only HDF5 can unpack them.
+        stamp: tells whether the file is still the same one.
     """
 
     path: Path
@@ -213,6 +215,7 @@ class Layout:
     sensor_size: SensorSize
     events_sha256: str | None
     chunks: Chunks | None
+    stamp: tuple[int, int, int]
 
     def columns(self) -> Columns:
         """Read all events: x and y as uint8 or uint16, t as uint32.
@@ -232,7 +235,8 @@ class Layout:
             The values of each, shape (stop - start,), in the types of `columns`.
 
         Raises:
-            RecordingError: if the file is damaged, or a value cannot be an event's.
+            RecordingError: if the file is damaged, is another one by now, or a value cannot be
+                an event's.
         """
         limits = {"t": MAX_TIME_US + 1, "p": 2}
         limits |= {"x": self.sensor_size.width, "y": self.sensor_size.height}
@@ -260,23 +264,38 @@ class Layout:
         which = [(_COLUMNS.index(name), limit, a, b) for name, limit, a, b in parts]
         if self.chunks is None:
             with _open(self.path) as file:
+                self._require_same(_stamp(file.id.get_vfd_handle()))
                 table = _table(file, self.path)
                 return [narrowed(table[a:b, column], limit) for column, limit, a, b in which]
         with io.FileIO(str(self.path)) as file:
+            self._require_same(_stamp(file.fileno()))
             return [
                 unpack(file, self.chunks, column, a, b, np.min_scalar_type(limit - 1))
                 for column, limit, a, b in which
             ]
 
+    def _require_same(self, stamp: tuple[int, int, int]) -> None:
+        if stamp != self.stamp:
+            raise RecordingError(
+                f"{self.path}: it was changed after it was looked at",
+                expected="recordings that stay as they are while they are used",
+                hint="Run the command again when nothing converts any more",
+            )
+
+
+def _stamp(file: int) -> tuple[int, int, int]:
+    found = os.fstat(file)
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
 
 def _layout(
     file: h5py.File, attributes: Mapping[str, Any], sensor_size: SensorSize | None, path: Path
 ) -> Layout:
-    table = _table(file, path)
+    stamp, table = _stamp(file.id.get_vfd_handle()), _table(file, path)
     size, digest = _sensor_size(attributes, sensor_size, path), attributes.get("events_sha256")
     try:
         chunks = locate(table) if len(table) else None
-        return Layout(path, len(table), size, digest, chunks)
+        return Layout(path, len(table), size, digest, chunks, stamp)
     except (OSError, RuntimeError, ValueError) as error:
         raise _unreadable(path, error) from error
 

@@ -289,17 +289,17 @@ def test_faults_show_before_any_training(tiny, tmp_path):
 def test_a_set_that_changes_meanwhile_is_noticed(tmp_path):
     folder = write_set(tmp_path / "data")
 
-    def convert_again(event):
-        entries = index.read_index(folder)
-        entries[0] = dataclasses.replace(entries[0], events_sha256="0" * 64)
-        index.write_index(folder, entries)
-
     from evfer.bench.fold import remember_set
 
-    remember_set.cache_clear()
-    run(folder, tmp_path / "out", only_folds=[0], progress=convert_again)
-    remember_set.cache_clear()
+    run(folder, tmp_path / "out", only_folds=[0])
     row = lines(tmp_path / "out")[0]
+    entries = index.read_index(folder)
+    path = folder / entries[0].path
+    events = store.read(path).events[:-1]
+    digest = store.write(path, events, SENSOR, {}, duration_us=60_000)
+    changed = {"n_events": len(events), "events_sha256": digest}
+    index.write_index(folder, [dataclasses.replace(entries[0], **changed), *entries[1:]])
+    remember_set.cache_clear()
     with pytest.raises(RecordingError, match="as when the bench began"):
         remember_set(folder, row["data_fingerprint"], row["labels_sha256"])
 

@@ -272,6 +272,19 @@ def test_a_recording_that_goes_is_missed_where_it_is_needed(folder, truth):
         load_set(folder)
 
 
+def test_a_recording_that_is_exchanged_while_it_is_used_is_noticed(folder, truth):
+    data = load_set(folder)
+    data.columns(0)
+    for entry in index.read_index(folder)[:3:2]:  # the same length, the same place of each chunk
+        path = folder / entry.path
+        events = store.read(path).events.copy()
+        events["p"] = ~events["p"]
+        store.write(path, events, SENSOR, {}, duration_us=50_000)
+    assert tuple(column.tobytes() for column in data.columns(0)) == truth[0]
+    with pytest.raises(RecordingError, match="changed after it was looked at"):
+        data.columns(2)
+
+
 def test_a_recording_of_another_tool_is_looked_through_at_once(folder):
     entries = index.read_index(folder)
     found = store.layout(folder / entries[0].path)

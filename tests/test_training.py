@@ -16,6 +16,7 @@ from torch import nn
 from evfer.errors import ConfigError, EventsError
 from evfer.holdout import hold_out
 from evfer.loading import Loader
+from evfer.loading.cache import Packed
 from evfer.models import create
 from evfer.recipe import TrainParams
 from evfer.training import fit, learning_rate
@@ -71,7 +72,7 @@ def poison(data, clips):
     x = packed.columns.x.copy()
     for clip in clips:
         x[packed.offsets[clip] : packed.offsets[clip + 1]] = SENSOR.width + 1
-    moved = dataclasses.replace(packed, columns=packed.columns._replace(x=x))
+    moved = Packed(SENSOR, packed.offsets, packed.columns._replace(x=x))
     return dataclasses.replace(data, packed=moved)
 
 
