@@ -64,8 +64,11 @@ def locate(table: h5py.Dataset) -> Chunks | None:
     found: list[Any] = []
     table.id.chunk_iter(found.append)
     rows, (n, columns) = settings.get_chunk()[0], table.shape
-    found = [chunk for chunk in found if chunk.chunk_offset[0] < n]  # some may lie behind
-    if len(found) < -(-n // rows) * columns:
+    # one without an address is missing; some may lie behind the last row
+    found = [chunk for chunk in found if chunk.chunk_offset and chunk.chunk_offset[0] < n]
+    if any(chunk.chunk_offset[1] >= columns or chunk.byte_offset >= 2**63 for chunk in found):
+        raise ValueError("chunks that are nowhere")
+    if len(found) < -(-n // rows) * columns or not all(chunk.size for chunk in found):
         raise ValueError("chunks are missing")
     if any(chunk.filter_mask for chunk in found):  # the writer left a filter out
         return None

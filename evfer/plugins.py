@@ -21,7 +21,16 @@ from typing import Any
 from evfer.errors import ConfigError, UnknownNameError
 from evfer.files import sha256_file
 
-__all__ = ["BUILTIN", "Plugin", "available", "canonical", "load", "names", "source_digest"]
+__all__ = [
+    "BUILTIN",
+    "Plugin",
+    "available",
+    "canonical",
+    "file_digest",
+    "load",
+    "names",
+    "source_digest",
+]
 
 BUILTIN: dict[str, dict[str, str]] = {
     "evfer.datasets": {
@@ -123,10 +132,12 @@ def source_digest(group: str, name: str) -> str:
         SHA-256 of the file that holds the object; empty for evfer's own, which its version
         names, and where there is no source file.
     """
-    if name in BUILTIN.get(group, ()):
-        return ""
-    module = inspect.getmodule(load(group, name))
-    file = getattr(module, "__file__", None)
+    return "" if name in BUILTIN[group] else file_digest(load(group, name))
+
+
+def file_digest(value: Any) -> str:
+    """Digest the source file that holds an object; empty where there is none."""
+    file = getattr(inspect.getmodule(value), "__file__", None)
     return sha256_file(Path(file)) if file and Path(file).is_file() else ""
 
 

@@ -11,7 +11,6 @@ lay other settings over these:
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -96,7 +95,8 @@ class TrainParams:
             "weight_decay": (self.weight_decay >= 0, "0 or more"),
             "warmup": (0 <= self.warmup < 1, "0 or more, and less than 1"),
             "label_smoothing": (0 <= self.label_smoothing < 1, "0 or more, and less than 1"),
-            "mixup": (0 <= self.mixup < math.inf, "0 or more"),
+            # of smaller ones, torch's draws are all one half
+            "mixup": (self.mixup == 0 or 0.01 <= self.mixup <= 1000, "0, or 0.01 to 1000"),
             "clip_norm": (self.clip_norm is None or self.clip_norm > 0, "more than 0"),
             "patience": (self.patience is None or self.patience >= 1, "1 or more"),
         }
@@ -229,7 +229,7 @@ class BenchConfig:
         return {
             "bench": BENCH_VERSION,
             **{name: settings[name] for name in ("frames", "model", "train", "select")},
-            "augment": [_sourced(table) for table in transforms.describe(self.augmentation())],
+            "augment": _sourced(self.augmentation()),
         }
 
     def resolved(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -251,12 +251,13 @@ class BenchConfig:
         return config.digest(self.shaping)
 
 
-def _sourced(augment: dict[str, Any]) -> dict[str, Any]:
-    """Add the digest of an outsider's source, so that a change to it makes another recipe."""
-    if ":" not in augment["name"]:
-        return augment
-    source = plugins.source_digest("evfer.transforms", augment["name"])
-    return {**augment, "source_sha256": source}
+def _sourced(augmentation: transforms.Augmentation) -> list[dict[str, Any]]:
+    """Describe augmentations, an outsider's by its source too: a change is another recipe."""
+    own = set(transforms.AUGMENTATIONS.values())
+    return [
+        table if type(step) in own else {**table, "source_sha256": plugins.file_digest(type(step))}
+        for step, table in zip(augmentation.steps, transforms.describe(augmentation), strict=True)
+    ]
 
 
 def default_recipe(model: str) -> str:

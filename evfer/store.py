@@ -292,7 +292,9 @@ def _layout(
     file: h5py.File, attributes: Mapping[str, Any], sensor_size: SensorSize | None, path: Path
 ) -> Layout:
     stamp, table = _stamp(file.id.get_vfd_handle()), _table(file, path)
-    size, digest = _sensor_size(attributes, sensor_size, path), attributes.get("events_sha256")
+    size, told = _sensor_size(attributes, sensor_size, path), attributes.get("events_sha256")
+    digest = told if isinstance(told, str) else None
+    digest = digest if isinstance(digest, str) else None
     try:
         chunks = locate(table) if len(table) else None
         return Layout(path, len(table), size, digest, chunks, stamp)

@@ -286,7 +286,7 @@ def test_faults_show_before_any_training(tiny, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_set_that_changes_meanwhile_is_noticed(tmp_path):
+def test_a_set_that_changes_between_folds_is_noticed(tmp_path):
     folder = write_set(tmp_path / "data")
 
     from evfer.bench.fold import remember_set

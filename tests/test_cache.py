@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import pickle
+import shutil
 import subprocess
 import sys
 import zlib
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 from evfer import index, store, transforms
 from evfer.errors import RecordingError
 from evfer.events import Columns
-from evfer.files import host_tag
+from evfer.files import host_tag, sha256_file
 from evfer.frames import FramesParams
 from evfer.loading import cache, load_set, make_frames, pack_events
 from evfer.loading.cache import Packed
@@ -48,6 +50,16 @@ def truth():
     made = [events[np.lexsort([events[k] for k in "pxyt"])] for events in made]
     kinds = {"x": np.uint8, "y": np.uint8, "p": np.bool_, "t": np.uint32}
     return [tuple(e[name].astype(kind).tobytes() for name, kind in kinds.items()) for e in made]
+
+
+def pack_truth(truth):
+    """Pack the same events into memory."""
+    kinds = (np.uint8, np.uint8, np.bool_, np.uint32)
+    clips = []
+    for clip in truth:
+        columns = [np.frombuffer(raw, kind) for raw, kind in zip(clip, kinds, strict=True)]
+        clips.append(Columns(*columns).events())
+    return pack_events(clips, [0] * 7, list("aabbccc"), SENSOR, ["happy"])
 
 
 def test_the_cache_is_made_once_and_holds_seven_bytes_an_event(folder, monkeypatch, truth):
@@ -88,25 +100,33 @@ def test_only_what_is_asked_for_is_read(folder, monkeypatch):
     ]
 
 
-STEPS = ["hflip", "noise", "reverse", "polflip", "eventdrop", "drop_events", "drop_time"]
+STEPS = [
+    {"name": "hflip", "p": 1.0},
+    {"name": "noise", "p": 1.0, "severity": 0.5},
+    {"name": "reverse", "p": 1.0},
+    {"name": "polflip", "p": 1.0},
+]
+DROPS = [[{"name": name}] for name in ("drop_area", "drop_events", "drop_time", "eventdrop")]
+DROPS += [[], [{"name": "crop"}], [{"name": "mirror_events"}, {"name": "noise"}]]
 
 
 @pytest.fixture(scope="module")
 def long_clip():
-    """Events for about ten of the walk's blocks, and a sixth of them at equal times."""
-    return pack_events([make_events(20_000, 1, 100_000)], [0], ["a"], SENSOR, ["happy"])
+    """Events for a few of the walk's blocks, many at equal times."""
+    return pack_events([make_events(3000, 1, 4500)], [0], ["a"], SENSOR, ["happy"])
 
 
 @given(
-    st.permutations(STEPS).flatmap(lambda steps: st.integers(0, 5).map(lambda n: steps[:n])),
-    st.sampled_from([[], ["mirror_events", "noise"], ["crop"], ["drop_area", "crop"]]),
-    st.sampled_from(["time_bins", "event_bins", "count_or_bins"]),
-    st.integers(1, 2000),
+    st.permutations(STEPS).flatmap(lambda steps: st.integers(0, 4).map(lambda n: steps[:n])),
+    st.sampled_from(DROPS),
+    st.sampled_from(["time_bins", "event_bins", "count_or_bins", "count_or_bins"]),
+    st.integers(1, 200),
+    st.sampled_from([8, 64, 512]),
     st.integers(0, 10_000),
 )
-@settings(deadline=None, max_examples=examples(150))
+@settings(deadline=None, max_examples=examples(200))
 def test_frames_of_a_cache_that_fills_are_those_of_a_full_one(
-    long_clip, names, more, kind, event_count, seed
+    long_clip, steps, drop, kind, event_count, rows, seed
 ):
     full = long_clip.packed
 
@@ -115,21 +135,19 @@ def test_frames_of_a_cache_that_fills_are_those_of_a_full_one(
 
     # what was not asked for is junk, so that frames of it would not be the same
     rng = np.random.default_rng(seed)
-    junk = Columns(
-        *(rng.integers(0, high, 20_000).astype(column.dtype) for high, column in zip(
-            (SENSOR.width, SENSOR.height, 2, 2**32), full.columns, strict=True
-        ))
-    )  # fmt: skip
-    augmentation = transforms.build([{"name": name} for name in names + more])
+    highs = (SENSOR.width, SENSOR.height, 2, 2**32)
+    junk = [rng.integers(0, high, 3000) for high in highs]
+    kinds = [column.dtype for column in full.columns]
+    blank = Columns(*(column.astype(kind) for column, kind in zip(junk, kinds, strict=True)))
+    augmentation = transforms.build([*steps, *drop])
     params = FramesParams(4, kind, binary=False, size=None, event_count=event_count)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "ROWS", 512)
-        packed = Packed(SENSOR, full.offsets, junk, read)
-        blank = dataclasses.replace(long_clip, packed=packed)
+        patch.setattr(cache, "ROWS", rows)
+        data = dataclasses.replace(long_clip, packed=Packed(SENSOR, full.offsets, blank, read))
         for epoch in range(2):
             draws = [transforms.sample_rng(seed, 0, "a", epoch) for _ in range(2)]
             np.testing.assert_array_equal(
-                make_frames(blank, 0, params, augmentation, draws[0]),
+                make_frames(data, 0, params, augmentation, draws[0]),
                 make_frames(long_clip, 0, params, augmentation, draws[1]),
             )
 
@@ -208,9 +226,22 @@ def test_when_the_disk_gets_full_the_rest_is_kept_in_memory(folder, monkeypatch,
         written.append(write(*arguments))
 
     monkeypatch.setattr(cache, "_write", until_full)
+    augmentation = transforms.build(
+        [{"name": "noise", "p": 1.0}, {"name": "reverse", "p": 1.0}, {"name": "drop_time"}]
+    )
+    params = FramesParams(2, "count_or_bins", binary=False, size=None, event_count=4)
+    framed = [
+        [
+            make_frames(data, clip, params, augmentation, np.random.default_rng(clip))
+            for clip in range(7)
+        ]
+        for data in (load_set(folder), pack_truth(truth))
+    ]
+    for one, other in zip(*framed, strict=True):
+        np.testing.assert_array_equal(one, other)
+    written.clear()
     data = load_set(folder)
     assert everything(data) == truth
-    assert data.packed.columns.t.base is None  # nothing is mapped
     monkeypatch.setattr(cache, "_write", write)
     assert everything(load_set(folder)) == truth
 
@@ -283,6 +314,49 @@ def test_a_recording_that_is_exchanged_while_it_is_used_is_noticed(folder, truth
     assert tuple(column.tobytes() for column in data.columns(0)) == truth[0]
     with pytest.raises(RecordingError, match="changed after it was looked at"):
         data.columns(2)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_recording_of_other_bytes_is_refused(folder, own):
+    entries = index.read_index(folder)
+    path = folder / entries[0].path
+    if not own:
+        with h5py.File(path, "r+") as file:
+            del file.attrs["events_sha256"]
+    told = {"file_sha256": sha256_file(path), "bytes": path.stat().st_size}
+    index.write_index(folder, [dataclasses.replace(entries[0], **told), *entries[1:]])
+    load_set(folder)
+    shutil.rmtree(folder / ".cache")
+    with h5py.File(path, "r+") as file:
+        file["events"][0, 1] += 1
+        file["events"].attrs["note"] = "x" * 999
+    with pytest.raises(RecordingError, match="not the recording that was converted"):
+        load_set(folder)
+
+
+def test_times_that_go_back_from_block_to_block_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_CHUNK_ROWS", 16)
+    monkeypatch.setattr(cache, "ROWS", 16)
+    folder = write_set(tmp_path, [make_events(90, 1)])
+    path = folder / index.read_index(folder)[0].path
+    with h5py.File(path, "r+") as file:
+        times = file["events"][:, 0]
+        file["events"][32:48, 0] = times[48:64]
+        file["events"][48:64, 0] = times[32:48]
+    data = load_set(folder)
+    data.packed.need(0, (0, 40), (70, 90), names=("t",))
+    with pytest.raises(RecordingError, match="clip 1 of the set: times go back near event 48"):
+        data.columns(0)
+    with pytest.raises(RecordingError, match="times go back"):  # nor by another process
+        load_set(folder).columns(0)
+
+
+def test_sets_go_to_other_processes(folder, truth):
+    data = load_set(folder)
+    data.columns(2)
+    again = pickle.loads(pickle.dumps(data))
+    assert everything(again) == truth
+    assert everything(data) == truth
 
 
 def test_a_recording_of_another_tool_is_looked_through_at_once(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from io import FileIO
 
 import h5py
@@ -28,7 +29,8 @@ LAYOUTS = {
 
 def unpack(stored, column, limit, start=0, stop=None):
     """Read a column as `evfer.store` does, chunk by chunk where they can be found."""
-    stored.file.flush()
+    if stored.file.mode == "r+":
+        stored.file.flush()
     stop, kind = len(stored) if stop is None else stop, np.min_scalar_type(limit - 1)
     chunks = locate(stored)
     if chunks is None:
@@ -126,6 +128,41 @@ def test_what_is_no_chunk_is_refused(tmp_path_factory, junk):
         stored.id.write_direct_chunk((0, 1), junk)
         with pytest.raises((OSError, ValueError)):
             unpack(stored, 1, 200)
+
+
+@pytest.mark.parametrize("address", [2**63 + 8, 2**64 - 1, 2**63 - 8, 2**40])
+def test_addresses_that_no_chunk_has_are_refused(tmp_path, address):
+    with pytest.raises((OSError, ValueError)):
+        read_patched(tmp_path, address=address)
+
+
+@pytest.mark.parametrize("column", [4, 7, 2**40])
+def test_columns_that_no_table_has_are_refused(tmp_path, column):
+    with pytest.raises((OSError, ValueError, RuntimeError)):
+        read_patched(tmp_path, column=column)
+
+
+def test_what_is_patched_is_read_as_it_was(tmp_path):
+    assert read_patched(tmp_path).tolist() == [1, 5]
+
+
+def read_patched(folder, **changes):
+    """Read a column after changing where the file's tree of chunks says that it lies."""
+    with h5py.File(folder / "a.h5", "w") as file:
+        table = [[0, 1, 2, 3], [4, 5, 6, 7]]
+        stored = file.create_dataset("events", data=table, dtype="<u4", chunks=(2, 1), **OWN)
+        places = []
+        stored.id.chunk_iter(places.append)
+    raw = bytearray((folder / "a.h5").read_bytes())
+    # a key of the tree ends in the offsets of row, column and element; the address follows
+    address = raw.index(struct.pack("<QQQQ", 0, 1, 0, places[1].byte_offset)) + 24
+    if "address" in changes:
+        raw[address : address + 8] = struct.pack("<Q", changes["address"])
+    if "column" in changes:
+        raw[address - 16 : address - 8] = struct.pack("<Q", changes["column"])
+    (folder / "a.h5").write_bytes(raw)
+    with h5py.File(folder / "a.h5", "r") as file:
+        return unpack(file["events"], 1, 200)
 
 
 def test_a_chunk_that_is_missing_is_refused(tmp_path):

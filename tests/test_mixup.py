@@ -86,6 +86,14 @@ def test_a_training_with_blends_goes_on_where_it_was(data, tmp_path):
     assert same(fit(build, job, checkpoint=path, checkpoint_every_s=0), found)
 
 
-def test_what_alpha_may_be(data):
-    with pytest.raises(ConfigError, match=r"train\.mixup = -1"):
-        task(data, train={"mixup": -1.0})
+@pytest.mark.parametrize("alpha", [-1.0, 1e-3, 1e39, float("inf")])
+def test_what_alpha_may_not_be(data, alpha):
+    with pytest.raises(ConfigError, match=r"train\.mixup = "):
+        task(data, train={"mixup": alpha})
+
+
+def test_the_least_alpha_leaves_most_clips_alone():
+    torch.manual_seed(0)
+    shares = [mix(*batch(), 0.01).share for _ in range(200)]
+    assert sum(0.01 < share < 0.99 for share in shares) < 20
+    assert 60 < sum(share > 0.5 for share in shares) < 140

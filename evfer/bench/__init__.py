@@ -216,7 +216,7 @@ def make_jobs(
                 hint=f"Run: evfer folds {folder}",
             )
         # tried once, so that a setting that is wrong shows before any training
-        if entries:
+        if entries and config.frames.resize == "none":
             config.check_frames(store.sensor_size(folder / entries[0].path))
         n_classes, n_steps = len(class_names(entries)), config.frames.n_steps
         module = models.create(model, n_classes, n_steps, seed=0, **config.model)

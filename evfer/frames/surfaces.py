@@ -91,9 +91,9 @@ def _voxels(
         place = (t[i] - first) * scale
         step = int(place)
         late = place - step
-        if step < steps:
+        if 0 <= step < steps:
             frames[step, p[i], h, w] += 1 - late
-        if step + 1 < steps:
+        if 0 <= step + 1 < steps:
             frames[step + 1, p[i], h, w] += late
     return -1
 

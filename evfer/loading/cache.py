@@ -20,7 +20,6 @@ import hashlib
 import json
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -29,7 +28,7 @@ import deflate
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer.errors import EvferError
+from evfer.errors import EvferError, RecordingError
 from evfer.events import Columns, SensorSize
 from evfer.files import host_tag
 from evfer.workers.leftovers import remove_stale_parts
@@ -55,7 +54,8 @@ class Packed:
     Args:
         sensor_size: the sensor that they share.
         offsets: where each clip's events begin, int64, shape (clips + 1,).
-        columns: all events; x and y uint8, or uint16 on larger sensors, t uint32 microseconds.
+        columns: all events; x and y uint8, or uint16 on larger sensors, t uint32 microseconds;
+            they can be written, be it to this process's memory alone.
         read: gives what is not there yet; None where everything is.
         sums: checksums of what is there, uint32, shape (blocks, columns), 0 for what is not.
         folder: where the columns lie as files that can be written; None in memory.
@@ -76,7 +76,6 @@ class Packed:
         # what this process has read itself, or has compared with its checksum
         self._known = np.full((int(self._blocks[-1]), len(Columns._fields)), read is None)
         self._whole = [bool(n == 0 or read is None) for n in np.diff(offsets)]
-        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._whole)
@@ -123,15 +122,16 @@ class Packed:
             return
         base = int(self._blocks[clip])
         which = [Columns._fields.index(name) for name in names]
-        runs = [(base + a // ROWS, base - (-b // ROWS)) for a, b in spans if a < b]
+        blocks = ((base + a // ROWS, base - (-b // ROWS)) for a, b in spans if a < b)
+        runs = list(dict.fromkeys(blocks))
         if all(self._known[first:last, which].all() for first, last in runs):
             return
-        with self._lock:  # one thread reads, the others find it done
-            parts = [part for k in which for run in runs for part in self._missing(clip, k, *run)]
-            if parts and self._read is not None:
-                for part, values in zip(parts, self._read(clip, parts), strict=True):
-                    self._put(clip, part, values)
-            self._whole[clip] = bool(self._known[base : int(self._blocks[clip + 1])].all())
+        # threads that ask for the same at once all read it, and all write the same
+        parts = [part for k in which for run in runs for part in self._missing(clip, k, *run)]
+        if parts and self._read is not None:
+            for part, values in zip(parts, self._read(clip, parts), strict=True):
+                self._put(clip, part, values)
+        self._whole[clip] = bool(self._known[base : int(self._blocks[clip + 1])].all())
 
     def time_of(self, clip: int) -> Callable[[int], int]:
         """Give a function that tells the time of one event of a clip, microseconds."""
@@ -174,25 +174,40 @@ class Packed:
     def _put(self, clip: int, part: Part, values: NDArray[Any]) -> None:
         name, start, stop = part
         column, place = Columns._fields.index(name), int(self.offsets[clip]) + start
+        view = self.columns[column][place : place + len(values)]
+        first, last = (int(self._blocks[clip]) + end for end in (start // ROWS, -(-stop // ROWS)))
+        if name == "t":
+            self._check_order(clip, values, start, stop)
         if self._folder is not None:
             try:
                 _write(self._folder / f"{name}.npy", self.columns[column], place, values)
-            except OSError:  # no room any more: what is there is kept in memory, and the rest
+            except OSError:  # no room any more: the rest stays in this process
                 self._folder = None
-        if self._folder is None:
-            if not self.columns.t.flags.writeable:
-                self.columns = Columns(*(np.array(kept) for kept in self.columns))
-            self.columns[column][place : place + len(values)] = values
-        for low in range(start, stop, ROWS):
-            block = int(self._blocks[clip]) + low // ROWS
-            if self._folder is not None and self._sums is not None:
-                self._sums[block, column] = _sum(values[low - start : low - start + ROWS])
-            self._known[block, column] = True
+        told = [_sum(values[low : low + ROWS]) for low in range(0, len(values), ROWS)]
+        if self._folder is None or _sum(view) != _sum(values):  # or a map that does not follow
+            view[:] = values  # changes this process's pages alone
+        elif self._sums is not None:
+            self._sums[first:last, column] = told
+        self._known[first:last, column] = True
+
+    def _check_order(self, clip: int, times: NDArray[Any], start: int, stop: int) -> None:
+        """Compare times with those around them; a part's own order is checked as it is read."""
+        column, t = Columns._fields.index("t"), self.peek(clip).t
+        base, end = int(self._blocks[clip]), int(self._blocks[clip + 1])
+        before, behind = base + start // ROWS - 1, base - (-stop // ROWS)
+        if (before >= base and self._trusted(clip, column, before) and t[start - 1] > times[0]) or (
+            behind < end and self._trusted(clip, column, behind) and t[stop] < times[-1]
+        ):
+            raise RecordingError(
+                f"clip {clip + 1} of the set: times go back near event {start} or {stop}",
+                expected="times that never go back",
+                hint="Convert the set again",
+            )
 
 
 def digest(recordings: Sequence[str]) -> str:
     """Name a cache by what tells its recordings from others, in order."""
-    lines = [f"packed {CACHE_VERSION}", *recordings]
+    lines = [f"packed {CACHE_VERSION} by {ROWS}", *recordings]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -332,7 +347,8 @@ def _open(place: Path, name: str, read: Read | None) -> Packed | None:
             path = place / f"{file}.npy"
             if path.stat().st_size != meta["bytes"][file]:
                 return None
-            mode: Literal["r", "r+"] = "r+" if file == "sums" and writable else "r"
+            # columns are written as files; what cannot be is kept in pages of this process
+            mode: Literal["c", "r+"] = "r+" if file == "sums" and writable else "c"
             empty = path.stat().st_size <= _HEADER  # a header alone cannot be mapped
             mapped = np.load(path, mmap_mode=None if empty else mode, allow_pickle=False)
             arrays[file] = np.asarray(mapped)  # slicing a memmap itself is slow

@@ -13,7 +13,6 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,6 +54,8 @@ class Walk:
         edges: where steps begin and the last one ends, int64, shape (t + 1,).
         begin: the place where the walk begins; see `evfer.loading.fused_kernels`.
         left: events before it that are left.
+        own: how many of the merged events before that place are the clip's own; where the order
+            turns round, before and at it.
     """
 
     clip: Any
@@ -64,6 +65,7 @@ class Walk:
     edges: NDArray[np.int64]
     begin: int
     left: int
+    own: int
 
     @staticmethod
     def over(
@@ -89,7 +91,8 @@ class Walk:
         count, first, last = left_at_end(clip, n, drop) if n else (0, 0, 0)
         by_rank, edges = step_edges(int(count), int(first), int(last), params)
         begin, left = start_near(edges[0], clip, n, drop) if by_rank and n else (0, 0)
-        return Walk(clip, drop, n, by_rank, edges, begin, left)
+        first = n - begin if todo.after.sign < 0 else begin
+        return Walk(clip, drop, n, by_rank, edges, begin, left, _split(first, clip, time))
 
     def window(self, time: Callable[[int], int]) -> tuple[int, int]:
         """Tell which of the clip's own events the walk looks at, where steps are cut by rank.
@@ -101,33 +104,16 @@ class Walk:
             The first event and the first one behind.
         """
         stop, _ = start_near(self.edges[-1], self.clip, self.n, self.drop)
-        # that place is shortly before the last step's end, and the walk looks at one event more
-        places = self.begin, min(stop + BLOCK, self.n)
-        _, _, _, t, _, _, _, new_t, before, _, after, _, _ = self.clip
-        n_own, (_, sign, offset, _) = len(t), before.tolist()
-        if after[1] < 0:
-            places = self.n - places[1], self.n - places[0]
-
-        def is_later(own: int, q: int) -> bool:
-            its = sign * time(n_own - 1 - own if sign < 0 else own) + offset
-            return its > int(new_t[q - 1 - own])
-
-        # how many of the first q merged events are the clip's own: `_split`, for times that come
-        # as they are asked for
-        def split(q: int, least: int, most: int) -> int:
-            ends = max(least, q - len(new_t)), min(q, most)
-            return bisect_left(range(n_own), True, *ends, key=partial(is_later, q=q))
-
-        low = split(places[0], 0, n_own)
-        high = split(places[1], low, min(low + places[1] - places[0], n_own))
-        if sign < 0:
+        # that is the place of the last step's end, or one shortly before; one event more is
+        # looked at
+        ahead = BLOCK if self.drop[0] in (MASK, BOX) else 1
+        stop = min(stop + ahead, self.n)
+        n_own, before, after = len(self.clip[3]), self.clip[8], self.clip[10]
+        other = _split(self.n - stop if after[1] < 0 else stop, self.clip, time)
+        low, high = min(self.own, other), max(self.own, other)
+        if before[1] < 0:
             low, high = n_own - high, n_own - low
         return max(low - 1, 0), min(high + 1, n_own)
-
-    def on(self, columns: Columns) -> Walk:
-        """Give the same walk over other copies of the clip's own events."""
-        x, y, p, t = columns
-        return replace(self, clip=(x, y, p.view(np.uint8), t, *self.clip[4:]))
 
 
 def fill(
@@ -159,13 +145,29 @@ def fill(
     cells = (*tables, frames.shape[2] * frames.shape[3], params.binary)
     wrong = walk_over(
         *(frames.reshape(-1), walk.edges, walk.by_rank, cells),
-        *(walk.clip, walk.n, walk.drop, sensor_size.height, walk.begin, walk.left),
+        *(walk.clip, walk.n, walk.drop, sensor_size.height, walk.begin, walk.left, walk.own),
     )
     if wrong >= 0:
         raise EventsError(
             f"event {wrong} of the augmented clip lies off the sensor",
             expected=f"a place on a sensor of {sensor_size.width} x {sensor_size.height}",
         )
+
+
+def _split(q: int, clip: Any, time: Callable[[int], int]) -> int:
+    """Give how many of the first q merged events are the clip's own.
+
+    As the compiled loops do, but for times that come as they are asked for.
+    """
+    _, _, _, t, _, _, _, new_t, before, _, _, _, _ = clip
+    n_own, (_, sign, offset, _) = len(t), before.tolist()
+
+    def is_later(own: int) -> bool:
+        its = sign * time(n_own - 1 - own if sign < 0 else own) + offset
+        return its > int(new_t[q - 1 - own])
+
+    ends = max(0, q - len(new_t)), min(q, n_own)
+    return bisect_left(range(n_own), True, *ends, key=is_later)
 
 
 def _compiled(columns: Columns, todo: Pass, width: int) -> Any:

@@ -185,6 +185,7 @@ def walk_over(
     height: int,
     begin: int,
     left: int,
+    own: int,
 ) -> int:
     """Walk over the events and write them into the frames.
 
@@ -201,6 +202,8 @@ def walk_over(
         height: rows of the sensor.
         begin: the place to begin at.
         left: events before it that are left.
+        own: how many of the merged events before that place are the clip's own; where the order
+            turns round, before and at it.
 
     Returns:
         Place of the first used event that lies off the sensor, or -1.
@@ -217,9 +220,7 @@ def walk_over(
     last_x = np.int64(width - 1)
     rank = left - 1
     # the next own and the next inserted event, and their times before the changes of all
-    q = n - begin if turned else begin
-    own = _split(q, t, new_t, before)
-    new = q - own
+    new = (n - begin if turned else begin) - own
     ahead = 1
     if turned:
         own, new, ahead = own - 1, new - 1, -1

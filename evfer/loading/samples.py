@@ -52,11 +52,10 @@ def make_frames(
         columns = walked or _telling(data.packed, clip, todo, params)
         time = columns.t.item if walked else data.packed.time_of(clip)
         walk = fused.Walk.over(columns, todo, size, params, time)
-        if walked is None and not data.packed.whole(clip):
+        if walked is None and not data.packed.whole(clip):  # else the window need not be known
             # ranks alone say what reaches a frame, until events are merged by their times
             names = ("x", "y", "p") if todo.insert is None else Columns._fields
             data.packed.need(clip, walk.window(time), names=names)
-            walk = walk.on(data.packed.peek(clip))
         fused.fill(frames, walk, size, params, region)
     return augmentation.on_frames(frames, rng) if rng is not None else frames
 

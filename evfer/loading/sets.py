@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from evfer import store
 from evfer.errors import DataError, RecordingError
 from evfer.events import Columns, Events, SensorSize
+from evfer.files import sha256_file
 from evfer.index import IndexEntry, class_names, fingerprint_text, read_index
 from evfer.loading import cache
 from evfer.loading.cache import Packed, Part
@@ -129,8 +130,7 @@ class _Recordings:
         entry = self._entries[clip]
         path = self._folder / entry.path
         found = store.layout(path)
-        # told by its header; whether its events are what the header says, evfer verify computes
-        if found.events_sha256 not in (None, entry.events_sha256):
+        if not _is_same(found, entry):
             raise RecordingError(
                 f"{path}: not the recording that was converted",
                 expected=f"events of the digest in index.csv, {entry.events_sha256[:12]}...",
@@ -150,6 +150,20 @@ class _Recordings:
             )
         self._looked[clip] = found
         return found
+
+
+def _is_same(found: store.Layout, entry: IndexEntry) -> bool:
+    """Compare a recording with its line in the index, by what its header says.
+
+    Whether its events are what the header says takes reading them all, which evfer verify does. A
+    file of another tool says nothing, so all its bytes are compared.
+    """
+    if found.events_sha256 is None:
+        return not entry.file_sha256 or sha256_file(found.path) == entry.file_sha256
+    size = found.path.stat().st_size
+    return found.events_sha256 == entry.events_sha256 and (
+        not entry.file_sha256 or size == entry.bytes
+    )
 
 
 def pack_events(
