@@ -148,6 +148,7 @@ def test_a_scheduler_that_forgets_again_and_again(cluster):
             thread.join()
 
 
+@pytest.mark.slow  # half a minute
 def test_a_worker_is_killed_in_the_middle(cluster, tmp_path, monkeypatch):
     whole = convert.convert(DEMO, None, tmp_path / "one", PLAIN)
     victims = sorted({pid for _, pid in workers.run(whoami, range(8), None, cluster)})
