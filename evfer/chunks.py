@@ -61,20 +61,20 @@ def locate(table: h5py.Dataset) -> Chunks | None:
         or h5py.h5i.get_file_id(table.id).get_create_plist().get_userblock()
     ):
         return None
+    rows, (n, columns) = settings.get_chunk()[0], table.shape
+    places = np.zeros((-(-n // rows), columns, 2), np.int64)
     found: list[Any] = []
     table.id.chunk_iter(found.append)
-    rows, (n, columns) = settings.get_chunk()[0], table.shape
-    # one without an address is missing; some may lie behind the last row
-    found = [chunk for chunk in found if chunk.chunk_offset and chunk.chunk_offset[0] < n]
-    if any(chunk.chunk_offset[1] >= columns or chunk.byte_offset >= 2**63 for chunk in found):
-        raise ValueError("chunks that are nowhere")
-    if len(found) < -(-n // rows) * columns or not all(chunk.size for chunk in found):
+    for offset, mask, address, size in found:
+        if offset is None or offset[0] >= n:  # without an address, or behind the last row
+            continue
+        if mask:  # the writer left a filter out
+            return None
+        if offset[1] >= columns or address >= 2**63:
+            raise ValueError("chunks that are nowhere")
+        places[offset[0] // rows, offset[1]] = address, size
+    if not places[:, :, 1].all():
         raise ValueError("chunks are missing")
-    if any(chunk.filter_mask for chunk in found):  # the writer left a filter out
-        return None
-    places = np.zeros((-(-n // rows), columns, 2), np.int64)
-    where = np.array([chunk.chunk_offset for chunk in found])
-    places[where[:, 0] // rows, where[:, 1]] = [(chunk.byte_offset, chunk.size) for chunk in found]
     return Chunks(n, rows, places)
 
 

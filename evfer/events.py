@@ -164,7 +164,7 @@ def check_column(name: str, values: NDArray[Any], limit: int, first: int = 0) ->
                 f"event {first + i} at {values[i]} us stands after one at {values[i - 1]} us",
                 expected="times that never go back",
             )
-    if values.min() < 0 or values.max() >= limit:
+    if values.max() >= limit or (values.dtype.kind != "u" and values.min() < 0):
         i = int(np.flatnonzero((values < 0) | (values >= limit))[0])
         found = f"is at {values[i]} us" if name == "t" else f"has {name} = {values[i]}"
         raise EventsError(f"event {first + i} {found}", expected=f"0 to {limit - 1}")

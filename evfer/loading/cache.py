@@ -162,8 +162,11 @@ class Packed:
     def _trusted(self, clip: int, column: int, block: int) -> bool:
         """Say whether a block is there, and what was written."""
         if not self._known[block, column] and self._sums is not None:
-            told, (start, stop) = int(self._sums[block, column]), self._span(clip, block, block + 1)
-            self._known[block, column] = told and told == _sum(self.peek(clip)[column][start:stop])
+            told = int(self._sums[block, column])
+            if not told:
+                return False
+            start, stop = self._span(clip, block, block + 1)
+            self._known[block, column] = _sums(self.peek(clip)[column][start:stop]) == [told]
         return bool(self._known[block, column])
 
     def _span(self, clip: int, first: int, last: int) -> tuple[int, int]:
@@ -183,11 +186,11 @@ class Packed:
                 _write(self._folder / f"{name}.npy", self.columns[column], place, values)
             except OSError:  # no room any more: the rest stays in this process
                 self._folder = None
-        told = [_sum(values[low : low + ROWS]) for low in range(0, len(values), ROWS)]
-        if self._folder is None or _sum(view) != _sum(values):  # or a map that does not follow
+        sums = _sums(values)
+        if self._folder is None or _sums(view) != sums:  # or the map does not follow the file
             view[:] = values  # changes this process's pages alone
         elif self._sums is not None:
-            self._sums[first:last, column] = told
+            self._sums[first:last, column] = sums
         self._known[first:last, column] = True
 
     def _check_order(self, clip: int, times: NDArray[Any], start: int, stop: int) -> None:
@@ -277,8 +280,10 @@ def _blocks(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(-(-np.diff(offsets) // ROWS))]).astype(np.int64)
 
 
-def _sum(values: NDArray[Any]) -> int:
-    return int(deflate.crc32(np.ascontiguousarray(values).view(np.uint8))) or 1
+def _sums(values: NDArray[Any]) -> list[int]:
+    """Give the checksum of each block, never 0; the values begin with one."""
+    parts = (values[low : low + ROWS].view(np.uint8) for low in range(0, len(values), ROWS))
+    return [int(deflate.crc32(part)) or 1 for part in parts]
 
 
 def _make(folder: Path, size: SensorSize, offsets: NDArray[np.int64], name: str) -> None:
