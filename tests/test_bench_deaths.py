@@ -136,6 +136,7 @@ def wait_for(found, child, seconds=300):
     return found()
 
 
+@pytest.mark.slow  # two trainings in other processes
 def test_a_fold_killed_by_force_ends_in_the_same_row(tiny, undisturbed_slow, tmp_path):
     """A real SIGKILL in the middle of the second fold, and the same command again."""
     child = start(tmp_path, tiny, "model='test_bench_deaths:slow_net', progress=hold")
@@ -183,6 +184,7 @@ def _command(pid):
     return Path(f"/proc/{pid}/cmdline").read_text()
 
 
+@pytest.mark.slow  # ten seconds of processes
 def test_processes_take_seats_and_leave_them(tmp_path):
     """What spreads processes over GPUs: the lowest number that no living process has."""
     code = (

@@ -217,6 +217,7 @@ def test_ctrl_c_keeps_what_is_done(cluster, tmp_path):
     assert not list(folder.rglob(".mark*"))
 
 
+@pytest.mark.slow  # waits for one that is not there
 def test_no_cluster_there(capsys, tmp_path):
     given = ["convert", "--dataset", "demo", "--out", str(tmp_path / "data"), "--scheduler"]
     for address in ("127.0.0.1:1", "nonsense", "foo://127.0.0.1:1"):

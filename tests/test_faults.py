@@ -57,6 +57,7 @@ def wait_for(condition, seconds=300.0):
         time.sleep(0.05)
 
 
+@pytest.mark.slow  # ten seconds of processes
 def test_a_killed_worker_costs_no_clip(undisturbed, tmp_path):
     def kill(progress):
         if progress.done == 2:
@@ -77,6 +78,7 @@ def hold(progress):
         time.sleep(600)
 
 
+@pytest.mark.slow  # ten seconds of processes
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 def test_workers_end_with_a_killed_parent(undisturbed, tmp_path, capsys):
     script = tmp_path / "script.py"

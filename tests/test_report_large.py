@@ -5,6 +5,7 @@ import re
 import time
 
 import numpy as np
+import pytest
 from report_rows import Page, make_rows, write_run
 
 from evfer import metrics, report
@@ -37,6 +38,7 @@ def test_ten_thousand_rows_give_tables_soon(tmp_path):
     assert len(arenas[0].groups) == 10
 
 
+@pytest.mark.slow  # nine seconds of drawing
 def test_a_page_of_many_models_stays_light(tmp_path):
     rows = [row | {"model": f"m{i}"} for i in range(150) for row in make_rows(folds=3)]
     write_run(tmp_path / "a", rows)
