@@ -246,7 +246,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, workers):
     from evfer.index import read_index
 
     entries = read_index(folder)
-    # each worker's latest may be whole on disk and yet too late for the index; the next run finds it
+    # each worker's latest may be whole on disk, yet too late for the index; the next run finds it
     assert 3 - int(workers) <= len(entries) < 72
     assert not list(Path(tmp_path).rglob("*.part*"))
 
