@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import tomllib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,8 @@ import torch
 from learning import SENSOR, SmallNet, make_clip
 from stopping import stop
 
-from evfer import config, folds, index, store
-from evfer.bench import load_config, load_weights, row_key
+from evfer import folds, index, store
+from evfer.bench import load_weights, row_key
 from evfer.bench.rows import open_rows
 from evfer.cli import main
 from evfer.errors import RecordingError
@@ -227,38 +226,6 @@ def test_settings_are_shown_without_training(capsys, data):
     assert not (data / "out").exists()
 
 
-def documented():
-    """Read the table of docs/protocols.md: key, then the value for each protocol."""
-    text = (Path(__file__).parent.parent / "docs" / "protocols.md").read_text(encoding="utf-8")
-    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    assert lines[0] == ["key", "strict", "paper", "code"]
-    return {line[0].strip("`"): line[1:] for line in lines[1:]}
-
-
-@pytest.mark.parametrize(("column", "protocol"), list(enumerate(["strict", "paper", "code"])))
-def test_the_documented_switches_are_those_of_the_protocols(column, protocol):
-    found = load_config("spiking-fer", "spiking-fer", protocol)
-    settings = config.to_dict(found)
-    model = dataclasses.asdict(SpikingFERParams(**found.model))
-    for key, values in documented().items():
-        section, name = key.split(".")
-        value = values[column]
-        if section == "eda":
-            given = config.parse_overrides([f"{key}={value}"])
-            same = load_config("spiking-fer", "spiking-fer", protocol, given)
-            assert same.shaping == found.shaping, key
-            continue
-        own = (model if section == "model" else settings[section])[name]
-        spelled = str(own).lower() if isinstance(own, bool) or own is None else str(own)
-        assert spelled == value, key
-        # each can be set to what it is, which changes nothing
-        same = load_config(
-            "spiking-fer", "spiking-fer", protocol, config.parse_overrides([f"{key}={value}"])
-        )
-        if section != "model":
-            assert same == found, key
-
-
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -304,19 +271,6 @@ def test_switches_that_are_not_there(capsys, data, given, words):
     assert code == 2
     assert words in err
     assert not (data / "out").exists()
-
-
-def test_a_change_to_an_outsiders_augmentation_makes_another_recipe(tmp_path, monkeypatch):
-    source = tmp_path / "own_edits.py"
-    text = "from evfer.transforms import RandomShift\nclass Own(RandomShift):\n    pass\n"
-    source.write_text(text, encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    config = load_config("resnet18", "resnet18", augment=[{"name": "own_edits:Own"}])
-    again = load_config("resnet18", "resnet18", augment=[{"name": "own_edits:Own"}])
-    assert config.sha256 == again.sha256
-    source.write_text(text + "# changed\n", encoding="utf-8")
-    changed = load_config("resnet18", "resnet18", augment=[{"name": "own_edits:Own"}])
-    assert changed.sha256 != config.sha256
 
 
 def test_a_fold_whose_training_lacks_a_class(capsys, tmp_path):

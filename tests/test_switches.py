@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
+from pathlib import Path
 
 import hypothesis
 import numpy as np
@@ -10,11 +12,12 @@ import pytest
 from hypothesis import strategies as st
 from learning import make_set
 
-from evfer import folds
+from evfer import config, folds
 from evfer.errors import ConfigError
 from evfer.frames import FramesParams
 from evfer.index import IndexEntry
 from evfer.loading import Loader
+from evfer.models.sew_resnet import SpikingFERParams
 from evfer.recipe import load_config
 
 LABELS = st.lists(st.integers(1, 4), min_size=8, max_size=60)
@@ -111,3 +114,48 @@ def test_the_codes_last_batch_is_kept():
     }  # fmt: skip
     assert "last_batch" not in found["strict"].shaping["train"]
     assert found["code"].shaping["train"]["last_batch"] == "keep"
+
+
+def test_a_change_to_an_outsiders_augmentation_makes_another_recipe(tmp_path, monkeypatch):
+    source = tmp_path / "own_edits.py"
+    text = "from evfer.transforms import RandomShift\nclass Own(RandomShift):\n    pass\n"
+    source.write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    first = load_config("resnet18", "resnet18", augment=[{"name": "own_edits:Own"}])
+    again = load_config("resnet18", "resnet18", augment=[{"name": "own_edits:Own"}])
+    assert first.sha256 == again.sha256
+    source.write_text(text + "# changed\n", encoding="utf-8")
+    changed = load_config("resnet18", "resnet18", augment=[{"name": "own_edits:Own"}])
+    assert changed.sha256 != first.sha256
+
+
+def documented():
+    """Read the table of docs/protocols.md: key, then the value for each protocol."""
+    text = (Path(__file__).parent.parent / "docs" / "protocols.md").read_text(encoding="utf-8")
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    assert lines[0] == ["key", "strict", "paper", "code"]
+    return {line[0].strip("`"): line[1:] for line in lines[1:]}
+
+
+@pytest.mark.parametrize(("column", "protocol"), list(enumerate(["strict", "paper", "code"])))
+def test_the_documented_switches_are_those_of_the_protocols(column, protocol):
+    found = load_config("spiking-fer", "spiking-fer", protocol)
+    settings = config.to_dict(found)
+    model = dataclasses.asdict(SpikingFERParams(**found.model))
+    for key, values in documented().items():
+        section, name = key.split(".")
+        value = values[column]
+        if section == "eda":
+            given = config.parse_overrides([f"{key}={value}"])
+            same = load_config("spiking-fer", "spiking-fer", protocol, given)
+            assert same.shaping == found.shaping, key
+            continue
+        own = (model if section == "model" else settings[section])[name]
+        spelled = str(own).lower() if isinstance(own, bool) or own is None else str(own)
+        assert spelled == value, key
+        # each can be set to what it is, which changes nothing
+        same = load_config(
+            "spiking-fer", "spiking-fer", protocol, config.parse_overrides([f"{key}={value}"])
+        )
+        if section != "model":
+            assert same == found, key

@@ -77,9 +77,6 @@ class Packed:
         self._known = np.full((int(self._blocks[-1]), len(Columns._fields)), read is None)
         self._whole = [bool(n == 0 or read is None) for n in np.diff(offsets)]
 
-    def __len__(self) -> int:
-        return len(self._whole)
-
     def length(self, clip: int) -> int:
         """Give a clip's number of events."""
         return int(self.offsets[clip + 1] - self.offsets[clip])
