@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from evfer import config, formats, index, plugins
+from evfer import config, formats, plugins, recordings
 from evfer.datasets import cards
 from evfer.emulator import PRESETS
 from evfer.errors import EvferError, MissingExtra
@@ -107,12 +107,12 @@ def _augmentation_sets() -> tuple[Item, ...]:
 
 
 def _datasets(data: Path) -> list[Item]:
-    converted = set(index.list_sets(data))
+    converted = set(recordings.list_sets(data))
     items = []
     for item in _plugin_items("evfer.datasets"):
         card, state = cards.find(item.name), item.state
         if card and card.set in converted:
-            entries = index.read_index(index.set_folder(data, card.set))
+            entries = recordings.read_index(recordings.set_folder(data, card.set))
             state = f"converted, {len(entries)} clips"
         items.append(Item(item.name, card.about if card else item.about, state))
     return items

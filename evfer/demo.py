@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evfer.bench import BenchEvent, Row
+from evfer.bench.prepare import measure, prepare
 from evfer.convert import (
     ConversionSummary,
     Plan,
@@ -19,7 +20,6 @@ from evfer.convert import (
     recover_frames,
 )
 from evfer.errors import DataError
-from evfer.measure import measure, prepare
 from evfer.report import ReportPaths, render
 
 __all__ = ["FULL", "MODELS", "QUICK", "DemoResult", "DemoSize", "run"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tonic.dataset import Dataset as TonicDataset
 
-from evfer import folds, index, store
+from evfer import folds, recordings
 from evfer.errors import ConfigError, RecordingError
 from evfer.events import EVENT_DTYPE
 
@@ -61,12 +61,12 @@ class FerDVS(TonicDataset):
             target_transform=target_transform,
             transforms=transforms,
         )
-        folder = index.find_set(Path(save_to), dataset)
-        entries = index.read_index(folder)
+        folder = recordings.find_set(Path(save_to), dataset)
+        entries = recordings.read_index(folder)
         self.folder_name = folder.name
         self.fold = fold
         self.train = train
-        self.classes: tuple[str, ...] = index.class_names(entries)
+        self.classes: tuple[str, ...] = recordings.class_names(entries)
         if fold is not None:
             plan = folds.read(folder, entries)
             if not 0 <= fold < len(plan.splits):
@@ -78,14 +78,14 @@ class FerDVS(TonicDataset):
         self.data = [str(folder / entry.path) for entry in entries]
         self.targets = [self.classes.index(entry.label_name) for entry in entries]
         self.sensor_size: tuple[int, int, int] = (
-            store.sensor_size(Path(self.data[0])).tonic if self.data else (0, 0, 2)
+            recordings.sensor_size(Path(self.data[0])).tonic if self.data else (0, 0, 2)
         )
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __getitem__(self, item: int) -> tuple[Any, Any]:
-        recording = store.read(Path(self.data[item]))
+        recording = recordings.read(Path(self.data[item]))
         if recording.sensor_size.tonic != self.sensor_size:
             raise RecordingError(
                 f"{self.data[item]}: a sensor of {recording.sensor_size.tonic[:2]}",

@@ -4,7 +4,7 @@ import json
 
 from learning import SENSOR, make_config, make_set, small_net
 
-from evfer import folds, index, store
+from evfer import folds, recordings
 from evfer.bench import bench
 
 MODEL = "learning:small_net"
@@ -31,20 +31,20 @@ def failing_net(n_classes, n_steps):
 def write_set(data_folder, name="TinyDVS", n_folds=4, protocol="strict"):
     """Write a set of eight people who show three of the published labels, and its folds."""
     data = make_set()
-    root = index.set_folder(data_folder, name)
+    root = recordings.set_folder(data_folder, name)
     entries = []
     for i, clip_id in enumerate(data.clip_ids):
         subject, sequence = clip_id.split("/")
         path = f"{subject}/{sequence}.h5"
-        digest = store.write(root / path, data.events(i), SENSOR, {}, duration_us=60_000)
+        digest = recordings.write(root / path, data.events(i), SENSOR, {}, duration_us=60_000)
         entries.append(
-            index.IndexEntry(
+            recordings.IndexEntry(
                 clip_id, path, subject, int(sequence), int(data.labels[i]) + 1,
                 data.classes[data.labels[i]], len(data.events(i)), 60_000, 1, "", digest, "",
                 25.0, 9,
             )
         )  # fmt: skip
-    index.write_index(root, entries)
+    recordings.write_index(root, entries)
     folds.write(root, folds.build(entries, protocol, n_folds), entries)
     return root
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evfer import index, store
+from evfer import recordings
 from evfer.events import EVENT_DTYPE, SensorSize
 
 SENSOR = SensorSize(30, 20)
@@ -21,17 +21,17 @@ def make_events(n, seed, duration_us=50_000):
 
 def write_set(data, clips):
     """Write a converted set whose labels are 5, 2 and 9, so that indices differ from codes."""
-    root = index.set_folder(data, "TinyDVS")
+    root = recordings.set_folder(data, "TinyDVS")
     entries = []
     for i, events in enumerate(clips):
         subject, code = f"S{i // 2:03d}", (5, 2, 9)[i % 3]
         path = f"{subject}/{i:03d}.h5"
-        digest = store.write(root / path, events, SENSOR, {}, duration_us=50_000)
+        digest = recordings.write(root / path, events, SENSOR, {}, duration_us=50_000)
         entries.append(
-            index.IndexEntry(
+            recordings.IndexEntry(
                 f"{subject}/{i:03d}", path, subject, i, code, f"label{code}", len(events), 50_000,
                 (root / path).stat().st_size, "", digest, "", 25.0, 9,
             )
         )  # fmt: skip
-    index.write_index(root, entries)
+    recordings.write_index(root, entries)
     return root

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evfer.datasets.base import EXPRESSIONS, LABEL_CODES
-from evfer.index import IndexEntry
+from evfer.recordings.index import IndexEntry
 
 # what the published files hold, from their description: rows drawn over, the row deleted
 # afterwards, people, rows a label, and test clips in each of ten folds

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from evfer import index, metrics, store
+from evfer import metrics, recordings
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.report.results import read_results
 from evfer.report.summary import bring_together
@@ -106,15 +106,15 @@ def write_set(data, clip_ids):
         )
         path = folder / f"{clip_id}.h5"
         path.parent.mkdir(parents=True, exist_ok=True)
-        store.write(path, events, SensorSize(60, 40), {}, duration_us=500_000)
+        recordings.write(path, events, SensorSize(60, 40), {}, duration_us=500_000)
         label = int(sequence)
         entries.append(
-            index.IndexEntry(
+            recordings.IndexEntry(
                 clip_id, f"{clip_id}.h5", subject, label, label, CLASSES[label - 1],
                 1000, 500_000, 1, "", "", "", 25.0, 12,
             )
         )  # fmt: skip
-    index.write_index(folder, entries)
+    recordings.write_index(folder, entries)
     return data
 
 

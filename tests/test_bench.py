@@ -10,7 +10,7 @@ import torch
 from benching import MODEL, Killed, lines, run, timeless, write_set
 from learning import SENSOR, make_config, make_set, small_net
 
-from evfer import config, folds, index, metrics, store
+from evfer import config, folds, metrics, recordings
 from evfer.bench import bench, load_config, load_weights, row_key
 from evfer.bench.rows import forget, open_rows
 from evfer.errors import ConfigError, RecordingError, SourceError, UnknownNameError
@@ -37,7 +37,7 @@ def test_rows_say_everything_and_agree_with_themselves(tiny, undisturbed):
     rows, out = undisturbed
     assert lines(out) == rows
     assert [row["fold"] for row in rows] == [0, 1, 2, 3]
-    plan = folds.read(tiny, index.read_index(tiny))
+    plan = folds.read(tiny, recordings.read_index(tiny))
     for row, split in zip(rows, plan.splits, strict=True):
         found = parse_row(row, "undisturbed", "here")  # the report's own reader finds no fault
         assert found.problems == ()
@@ -71,7 +71,7 @@ def test_rows_say_everything_and_agree_with_themselves(tiny, undisturbed):
 
 
 def test_no_person_is_trained_and_tested(tiny, undisturbed):
-    plan = folds.read(tiny, index.read_index(tiny))
+    plan = folds.read(tiny, recordings.read_index(tiny))
     for row in undisturbed[0]:
         tested = {p["subject"] for p in row["predictions"]}
         trained = {plan.clip_ids[i].split("/")[0] for i in plan.splits[row["fold"]].train}
@@ -79,7 +79,7 @@ def test_no_person_is_trained_and_tested(tiny, undisturbed):
 
 
 def test_a_plan_may_leave_clips_out(tiny, tmp_path):
-    entries = index.read_index(tiny)[7:]
+    entries = recordings.read_index(tiny)[7:]
     plan = folds.build(entries, "strict", 3)
     (row,) = run(tiny, tmp_path, plans={"TinyDVS": plan}, only_folds=[1])
     split = plan.splits[1]
@@ -88,7 +88,7 @@ def test_a_plan_may_leave_clips_out(tiny, tmp_path):
 
 
 def test_leaks_are_told(tiny, tmp_path):
-    entries = index.read_index(tiny)
+    entries = recordings.read_index(tiny)
     plan = folds.build(entries, "published", 2)
     recipe = make_config(train={"epochs": 1}, select={"on": "best_test_epoch"})
     rows = run(tiny, tmp_path, config=recipe, plans={"TinyDVS": plan}, protocol="code")
@@ -123,14 +123,14 @@ def test_another_seed_recipe_model_plan_or_set_is_another_result(tiny, tmp_path)
     run(tiny, tmp_path, **first, seed=1)
     run(tiny, tmp_path, **first, config=make_config(train={"epochs": 2}))
     run(tiny, tmp_path, **first, model="benching:small_net")
-    entries = index.read_index(tiny)
+    entries = recordings.read_index(tiny)
     run(tiny, tmp_path, **first, plans={"TinyDVS": folds.build(entries, "strict", 2)})
     other = write_set(tmp_path / "other")
-    entries = index.read_index(other)
+    entries = recordings.read_index(other)
     events = make_set().events(5)[:-1]
-    digest = store.write(other / entries[5].path, events, SENSOR, {}, duration_us=60_000)
+    digest = recordings.write(other / entries[5].path, events, SENSOR, {}, duration_us=60_000)
     entries[5] = dataclasses.replace(entries[5], n_events=len(events), events_sha256=digest)
-    index.write_index(other, entries)
+    recordings.write_index(other, entries)
     run(other, tmp_path, **first)
     found = lines(tmp_path)
     assert len(found) == 6
@@ -278,7 +278,7 @@ def test_faults_show_before_any_training(tiny, tmp_path):
         run(tiny, tmp_path / "out", only_folds=[4])
     with pytest.raises(ConfigError, match="0 workers"):
         run(tiny, tmp_path / "out", workers=0)
-    entries = index.read_index(tiny)
+    entries = recordings.read_index(tiny)
     stranger = dataclasses.replace(entries[0], clip_id="S999/001", subject="S999", sequence=1)
     plan = folds.build([*entries, stranger], "strict", 2)
     with pytest.raises(RecordingError, match="S999/001"):
@@ -293,12 +293,12 @@ def test_a_set_that_changes_between_folds_is_noticed(tmp_path):
 
     run(folder, tmp_path / "out", only_folds=[0])
     row = lines(tmp_path / "out")[0]
-    entries = index.read_index(folder)
+    entries = recordings.read_index(folder)
     path = folder / entries[0].path
-    events = store.read(path).events[:-1]
-    digest = store.write(path, events, SENSOR, {}, duration_us=60_000)
+    events = recordings.read(path).events[:-1]
+    digest = recordings.write(path, events, SENSOR, {}, duration_us=60_000)
     changed = {"n_events": len(events), "events_sha256": digest}
-    index.write_index(folder, [dataclasses.replace(entries[0], **changed), *entries[1:]])
+    recordings.write_index(folder, [dataclasses.replace(entries[0], **changed), *entries[1:]])
     remember_set.cache_clear()
     with pytest.raises(RecordingError, match="as when the bench began"):
         remember_set(folder, row["data_fingerprint"], row["labels_sha256"])

@@ -15,7 +15,7 @@ import torch
 from learning import SENSOR, SmallNet, make_clip
 from stopping import stop
 
-from evfer import folds, index, store
+from evfer import folds, recordings
 from evfer.bench import load_weights, row_key
 from evfer.bench.rows import open_rows
 from evfer.cli import main
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def write(data, shown, n_folds=2, empty=()):
     """Write a set of people and the labels that each shows, and its folds."""
-    root = index.set_folder(data, "TinyDVS")
+    root = recordings.set_folder(data, "TinyDVS")
     entries = []
     for subject, labels in shown.items():
         for number, label in enumerate(labels, 1):
@@ -45,14 +45,14 @@ def write(data, shown, n_folds=2, empty=()):
             if clip_id in empty:
                 events = events[:0]
             path = f"{clip_id}.h5"
-            digest = store.write(root / path, events, SENSOR, {}, duration_us=60_000)
+            digest = recordings.write(root / path, events, SENSOR, {}, duration_us=60_000)
             entries.append(
-                index.IndexEntry(
+                recordings.IndexEntry(
                     clip_id, path, subject, number, label + 1, NAMES[label], len(events), 60_000,
                     1, "", digest, "", 25.0, 9,
                 )
             )  # fmt: skip
-    index.write_index(root, entries)
+    recordings.write_index(root, entries)
     if n_folds:
         folds.write(root, folds.build(entries, "strict", n_folds), entries)
     return root
@@ -465,7 +465,7 @@ def uncountable(n_classes, n_steps):
 
 def test_imported_folds_are_fixed(capsys, data):
     root = data / "FerDVS" / "TinyDVS"
-    entries = index.read_index(root)
+    entries = recordings.read_index(root)
     plan = dataclasses.replace(folds.read(root, entries), protocol="imported")
     folds.write(root, plan, entries)
     code, _, err = bench(capsys, data, "--folds", "3")

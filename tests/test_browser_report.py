@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from browser import WIDTHS, open_browser, open_page, overflow
 
-from evfer import index, metrics, report, store
+from evfer import metrics, recordings, report
 from evfer.events import EVENT_DTYPE, SensorSize
 
 CLASSES = ["happy", "fear", "surprise"]
@@ -94,14 +94,14 @@ def write_data(folder):
             events["p"] = rng.random(1500) < 0.5
             path = folder / f"{clip_id}.h5"
             path.parent.mkdir(parents=True, exist_ok=True)
-            store.write(path, events, SensorSize(60, 40), {}, duration_us=500_000)
+            recordings.write(path, events, SensorSize(60, 40), {}, duration_us=500_000)
             entries.append(
-                index.IndexEntry(
+                recordings.IndexEntry(
                     clip_id, f"{clip_id}.h5", f"S{subject:03d}", label, label, name, 1500, 500_000,
                     1, "", "", "", 25.0, 12,
                 )
             )  # fmt: skip
-    index.write_index(folder, entries)
+    recordings.write_index(folder, entries)
 
 
 @pytest.fixture(scope="module")

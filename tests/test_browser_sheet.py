@@ -11,7 +11,7 @@ from browser import WIDTHS, open_browser, open_page, overflow, pixels, ready, wa
 from browser_clips import DURATION_US, HOSTILE, SENSOR, blob_events
 from PIL import Image
 
-from evfer import index, store, view
+from evfer import recordings, view
 from evfer.pictures import LIGHT, accumulate
 
 
@@ -31,9 +31,9 @@ def sheet(tmp_path_factory):
             clip_id = f"{subject}/{label:03d}"
             path = folder / f"{clip_id}.h5"
             path.parent.mkdir(parents=True, exist_ok=True)
-            store.write(path, blob_events(3000, label), SENSOR, {}, duration_us=DURATION_US)
+            recordings.write(path, blob_events(3000, label), SENSOR, {}, duration_us=DURATION_US)
             entries.append(
-                index.IndexEntry(
+                recordings.IndexEntry(
                     clip_id,
                     f"{clip_id}.h5",
                     subject,
@@ -50,7 +50,7 @@ def sheet(tmp_path_factory):
                     9,
                 )
             )
-    index.write_index(folder, entries)
+    recordings.write_index(folder, entries)
     return view.render(folder, folder.parent / "sheet.html")
 
 

@@ -17,7 +17,7 @@ from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evfer import index, store, transforms
+from evfer import recordings, transforms
 from evfer.errors import RecordingError
 from evfer.events import Columns
 from evfer.files import host_tag, sha256_file
@@ -69,7 +69,7 @@ def test_the_cache_is_made_once_and_holds_seven_bytes_an_event(folder, monkeypat
     assert sum(column.nbytes for column in first.packed.columns) == 7 * sum(LENGTHS)
     assert everything(first) == truth
     with monkeypatch.context() as patch:
-        patch.setattr(store, "layout", None)  # what is cached is not looked up again
+        patch.setattr(recordings, "layout", None)  # what is cached is not looked up again
         assert everything(load_set(folder)) == truth
     assert caches(folder) == [place]
     assert not [path for path in (folder / ".cache").iterdir() if path.name.startswith(".")]
@@ -77,9 +77,9 @@ def test_the_cache_is_made_once_and_holds_seven_bytes_an_event(folder, monkeypat
 
 def test_only_what_is_asked_for_is_read(folder, monkeypatch):
     asked = []
-    read = store.Layout.read
+    read = recordings.Layout.read
     monkeypatch.setattr(
-        store.Layout, "read", lambda self, parts: asked.extend(parts) or read(self, parts)
+        recordings.Layout, "read", lambda self, parts: asked.extend(parts) or read(self, parts)
     )
     data = load_set(folder)
     assert asked == []
@@ -282,11 +282,11 @@ def test_the_cache_can_lie_elsewhere(folder, tmp_path, monkeypatch):
 
 
 def test_a_recording_that_was_exchanged_is_refused(folder):
-    entries = index.read_index(folder)
+    entries = recordings.read_index(folder)
     path = folder / entries[0].path
-    mirrored = store.read(path).events.copy()
+    mirrored = recordings.read(path).events.copy()
     mirrored["x"] = SENSOR.width - 1 - mirrored["x"]
-    store.write(path, mirrored, SENSOR, {}, duration_us=50_000)
+    recordings.write(path, mirrored, SENSOR, {}, duration_us=50_000)
     with pytest.raises(RecordingError, match="not the recording that was converted"):
         load_set(folder)
 
@@ -294,7 +294,7 @@ def test_a_recording_that_was_exchanged_is_refused(folder):
 def test_a_recording_that_goes_is_missed_where_it_is_needed(folder, truth):
     data = load_set(folder)
     data.columns(0)
-    for entry in index.read_index(folder)[:3:2]:
+    for entry in recordings.read_index(folder)[:3:2]:
         (folder / entry.path).unlink()
     assert tuple(column.tobytes() for column in data.columns(0)) == truth[0]
     with pytest.raises(RecordingError, match=r"002\.h5"):
@@ -306,11 +306,13 @@ def test_a_recording_that_goes_is_missed_where_it_is_needed(folder, truth):
 def test_a_recording_that_is_exchanged_while_it_is_used_is_noticed(folder, truth):
     data = load_set(folder)
     data.columns(0)
-    for entry in index.read_index(folder)[:3:2]:  # the same length, the same place of each chunk
+    for entry in recordings.read_index(folder)[
+        :3:2
+    ]:  # the same length, the same place of each chunk
         path = folder / entry.path
-        events = store.read(path).events.copy()
+        events = recordings.read(path).events.copy()
         events["p"] = ~events["p"]
-        store.write(path, events, SENSOR, {}, duration_us=50_000)
+        recordings.write(path, events, SENSOR, {}, duration_us=50_000)
     assert tuple(column.tobytes() for column in data.columns(0)) == truth[0]
     with pytest.raises(RecordingError, match="changed after it was looked at"):
         data.columns(2)
@@ -318,13 +320,13 @@ def test_a_recording_that_is_exchanged_while_it_is_used_is_noticed(folder, truth
 
 @pytest.mark.parametrize("own", [True, False])
 def test_a_recording_of_other_bytes_is_refused(folder, own):
-    entries = index.read_index(folder)
+    entries = recordings.read_index(folder)
     path = folder / entries[0].path
     if not own:
         with h5py.File(path, "r+") as file:
             del file.attrs["events_sha256"]
     told = {"file_sha256": sha256_file(path), "bytes": path.stat().st_size}
-    index.write_index(folder, [dataclasses.replace(entries[0], **told), *entries[1:]])
+    recordings.write_index(folder, [dataclasses.replace(entries[0], **told), *entries[1:]])
     load_set(folder)
     shutil.rmtree(folder / ".cache")
     with h5py.File(path, "r+") as file:
@@ -335,10 +337,10 @@ def test_a_recording_of_other_bytes_is_refused(folder, own):
 
 
 def test_times_that_go_back_from_block_to_block_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "_CHUNK_ROWS", 16)
+    monkeypatch.setattr(recordings.file, "_CHUNK_ROWS", 16)
     monkeypatch.setattr(cache, "ROWS", 16)
     folder = write_set(tmp_path, [make_events(90, 1)])
-    path = folder / index.read_index(folder)[0].path
+    path = folder / recordings.read_index(folder)[0].path
     with h5py.File(path, "r+") as file:
         times = file["events"][:, 0]
         file["events"][32:48, 0] = times[48:64]
@@ -360,8 +362,8 @@ def test_sets_go_to_other_processes(folder, truth):
 
 
 def test_a_recording_of_another_tool_is_looked_through_at_once(folder):
-    entries = index.read_index(folder)
-    found = store.layout(folder / entries[0].path)
+    entries = recordings.read_index(folder)
+    found = recordings.layout(folder / entries[0].path)
     assert found.events_sha256 == entries[0].events_sha256
     with h5py.File(folder / entries[0].path, "r+") as file:
         del file.attrs["events_sha256"]
@@ -373,10 +375,12 @@ def test_a_recording_of_another_tool_is_looked_through_at_once(folder):
 def test_a_changed_recording_makes_a_new_cache_and_the_old_one_goes(folder):
     load_set(folder)
     (place,) = caches(folder)
-    entries = index.read_index(folder)
+    entries = recordings.read_index(folder)
     events = make_events(40, 99)
-    digest = store.write(folder / entries[0].path, events, SENSOR, {}, duration_us=50_000)
-    index.write_index(folder, [dataclasses.replace(entries[0], events_sha256=digest), *entries[1:]])
+    digest = recordings.write(folder / entries[0].path, events, SENSOR, {}, duration_us=50_000)
+    recordings.write_index(
+        folder, [dataclasses.replace(entries[0], events_sha256=digest), *entries[1:]]
+    )
     found = load_set(folder)
     np.testing.assert_array_equal(found.events(0)["t"], events["t"])
     assert len(caches(folder)) == 1

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from evfer import cli
-from evfer.check import check
+from evfer.datasets.check import check
 from evfer.datasets.demo import DemoHeads
 from evfer.datasets.folder import Folder
 from evfer.errors import UnknownNameError

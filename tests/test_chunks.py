@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evfer.chunks import locate, narrowed
-from evfer.chunks import unpack as unpack_chunks
+from evfer.recordings.chunks import locate, narrowed
+from evfer.recordings.chunks import unpack as unpack_chunks
 
 OWN = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
 LAYOUTS = {

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evfer import convert, folds, index, store
+from evfer import convert, folds, recordings
 from evfer.datasets.demo import DemoHeads
 from evfer.datasets.folder import Folder
 from evfer.emulator import DVSEmulator
 from evfer.errors import ConfigError, OutputError, SourceError
 from evfer.events import canonical_order, from_raw
 from evfer.interpolation import interpolate_pairs
-from evfer.verification import verify
+from evfer.recordings.verify import verify_set
 
 DEMO = DemoHeads(people=2, repetitions=1, frames=10)
 PLAIN = convert.load_config("default", {"interpolation": {"method": "none"}})
@@ -44,9 +44,9 @@ def test_a_set_is_written(converted):
         "S001", "S002", "index.csv", "folds.csv", "manifest.toml", "conversion.toml",
         "failures.csv", "fingerprint.txt",
     }  # fmt: skip
-    entries = index.read_index(folder)
+    entries = recordings.read_index(folder)
     assert tuple(entries) == summary.entries
-    assert index.class_names(entries) == (
+    assert recordings.class_names(entries) == (
         "happy",
         "fear",
         "surprise",
@@ -56,14 +56,14 @@ def test_a_set_is_written(converted):
     )
     assert [e.label for e in entries] == [1, 2, 3, 4, 5, 6] * 2
     for entry in entries:
-        found = store.read(folder / entry.path)
+        found = recordings.read(folder / entry.path)
         assert found.attributes["clip_id"] == entry.clip_id
         assert found.attributes["duration_us"] == round(9 / 30 * 1e6)
         assert len(found.events) == entry.n_events > 100
         assert found.events["t"][-1] <= found.attributes["duration_us"]
         assert entry.detection_rate == 1
         assert entry.median_iod > 40
-    assert verify(folder).ok
+    assert verify_set(folder).ok
     plan = folds.read(folder, entries)
     assert (plan.protocol, len(plan.splits)) == ("strict", 2)
 
@@ -74,7 +74,7 @@ def test_two_workers_write_the_same_bytes(converted, tmp_path):
     assert two.fingerprint == one.fingerprint
     for entry in one.entries:
         assert (two.folder / entry.path).read_bytes() == (one.folder / entry.path).read_bytes()
-    check = verify(two.folder, one.folder / "fingerprint.txt")
+    check = verify_set(two.folder, one.folder / "fingerprint.txt")
     assert check.ok
     assert check.fingerprint == one.fingerprint
 
@@ -102,7 +102,7 @@ def test_clips_stream_pair_by_pair(tmp_path, monkeypatch, method, times):
     frames, when = (np.concatenate(parts) for parts in zip(*made, strict=True))
     expected = from_raw(DVSEmulator(settings.emulator, seed).run(frames, when))
     # two instants within a microsecond become one, whose events stand row by row
-    found = store.read(tmp_path / "S001" / "001.h5").events
+    found = recordings.read(tmp_path / "S001" / "001.h5").events
     np.testing.assert_array_equal(found, expected[canonical_order(expected)])
 
 
@@ -150,7 +150,7 @@ def test_an_interrupted_run_keeps_what_is_done(converted, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         convert.convert(DEMO, None, tmp_path, PLAIN, on_progress=stop)
     folder = tmp_path / "FerDVS" / "DemoDVS"
-    assert len(index.read_index(folder)) == 5
+    assert len(recordings.read_index(folder)) == 5
     assert not list(folder.rglob("*.part*"))
     again = convert.convert(DEMO, None, tmp_path, PLAIN)
     assert (again.converted, again.kept) == (7, 5)
@@ -254,7 +254,7 @@ def test_the_users_folds_survive_more_clips_and_interruptions(converted, tmp_pat
     folds.renew(folder, "", imported=folder / "folds.csv")
     assert convert.convert(DEMO, None, tmp_path / "data", PLAIN).note.startswith("The imported")
     assert (folder / "folds.csv").exists()
-    assert verify(folder).unlisted == tuple(f"S003/{k:03d}.h5" for k in range(1, 7))
+    assert verify_set(folder).unlisted == tuple(f"S003/{k:03d}.h5" for k in range(1, 7))
     assert whole.note == ""
 
 

@@ -9,7 +9,7 @@ import h5py
 import pytest
 from PIL import Image
 
-from evfer import index
+from evfer import recordings
 from evfer.convert import convert, find_concerns, load_config
 from evfer.datasets.demo import DemoHeads
 from evfer.datasets.folder import Folder
@@ -69,7 +69,7 @@ class TestNothingQuietlyLost:
 
 
 def test_faces_to_look_at_are_named(tmp_path):
-    entry = index.IndexEntry(
+    entry = recordings.IndexEntry(
         "a/001", "a/001.h5", "a", 1, 1, "happy", 5, 5, 5, "", "", "", 30.0, 9,
         detection_rate=0.5, median_iod=24.0, residual=0.04, outside=0.3,
     )  # fmt: skip

@@ -11,8 +11,9 @@ import torch
 from benching import write_set
 from torch import nn
 
-from evfer import index
+from evfer import recordings
 from evfer.bench import bench, load_weights, row_key
+from evfer.bench.meter import meter
 from evfer.cli import main
 from evfer.energy import (
     Pricing,
@@ -28,7 +29,6 @@ from evfer.energy.counting_torch import count
 from evfer.energy.counts import LayerCounts, NetworkCounts
 from evfer.errors import ConfigError, DataError, RecordingError, SourceError, UnknownNameError
 from evfer.loading import load_set, make_frames
-from evfer.metering import meter
 from evfer.models import create
 from evfer.recipe import load_config
 
@@ -158,7 +158,7 @@ def results(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("results")
     for model in ("spiking-fer", "resnet18"):
         config = load_config("demo", model, overrides=TINY)
-        folder = index.find_set(data, "tiny")
+        folder = recordings.find_set(data, "tiny")
         bench([folder], model, config, out=out / model, only_folds=[1], tensorboard=False)
     return out
 
@@ -177,7 +177,7 @@ class TestByName:
         assert (report.counts.n_steps, report.counts.frame) == (3, (2, 32, 32))
         assert report.remarks == ()
         # the same from Python, out of the parts
-        events = load_set(index.find_set(data, "tiny"))
+        events = load_set(recordings.find_set(data, "tiny"))
         config = load_config("demo", "spiking-fer", overrides=TINY)
         tested = [said["clip_id"] for said in row["predictions"]]
         clips = [tested[i * len(tested) // 4] for i in range(4)]
@@ -200,7 +200,7 @@ class TestByName:
         other = load_config(
             "demo", "resnet18", overrides=TINY | {"frames": {"n_steps": 3, "size": 16}}
         )
-        folder = index.find_set(data, "tiny")
+        folder = recordings.find_set(data, "tiny")
         out = tmp_path / "resnet18"
         bench([folder], "resnet18", other, out=out, only_folds=[1], tensorboard=False)
         again = meter("spiking-fer", data, run=tmp_path, limit=1)
@@ -281,15 +281,15 @@ class TestByName:
 
     def test_a_set_converted_anew_and_clips_that_are_gone(self, data, results, tmp_path):
         root = write_set(tmp_path)
-        entries = index.read_index(root)
+        entries = recordings.read_index(root)
         row = json.loads((results / "resnet18" / "rows.jsonl").read_text())
         tested = {said["clip_id"] for said in row["predictions"]}
-        index.write_index(root, [e for e in entries if e.clip_id != min(tested)])
+        recordings.write_index(root, [e for e in entries if e.clip_id != min(tested)])
         report = meter("resnet18", tmp_path, run=results)
         assert report.counts.n_clips == len(tested) - 1
         assert "converted anew" in report.remarks[0]
         assert "1 test clips are no longer" in report.remarks[1]
-        index.write_index(root, [e for e in entries if e.clip_id not in tested])
+        recordings.write_index(root, [e for e in entries if e.clip_id not in tested])
         with pytest.raises(DataError, match="none of the test clips"):
             meter("resnet18", tmp_path, run=results)
 

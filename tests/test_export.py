@@ -12,14 +12,14 @@ from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evfer import store
+from evfer import recordings
 from evfer.cli import main
 from evfer.datasets.folder import Folder
 from evfer.errors import MissingExtra, RecordingError, SourceError, UnknownNameError
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.formats import EXPORTS, EventSource, ReadParams, export, read, write
-from evfer.index import IndexEntry, write_index
-from evfer.inspection import describe
+from evfer.info import describe
+from evfer.recordings.index import IndexEntry, write_index
 
 SIZE = SensorSize(346, 260)
 THROUGH_FAERY = ("es", "aedat4")
@@ -41,7 +41,7 @@ def write_set(folder, make_events):
     for number, (subject, label) in enumerate((("S001", 1), ("S001", 2), ("S002", 1), ("S002", 2))):
         path = folder / subject / f"{label:03d}.h5"
         events = make_events(50, width=346, height=260, seed=number)
-        digest = store.write(path, events, SIZE, {}, duration_us=1_000_000)
+        digest = recordings.write(path, events, SIZE, {}, duration_us=1_000_000)
         name = ("happy", "fear")[label - 1]
         entries.append(
             IndexEntry(
@@ -163,7 +163,7 @@ def test_a_set_goes_out_and_comes_back(tmp_path, make_events, to):
     for clip, native in zip(survey.clips, ("S001/001", "S001/002", "S002/001", "S002/002"),
                             strict=True):  # fmt: skip
         assert clip.native_id == f"{native}{EXPORTS[to]}"
-        original = store.read(folder / f"{native}.h5").events
+        original = recordings.read(folder / f"{native}.h5").events
         assert np.array_equal(back.open(clip, made.folder).events, original)
 
 
@@ -182,7 +182,7 @@ def test_nothing_half_done_stays(tmp_path, make_events, monkeypatch):
 
 def test_what_cannot_be_exported(tmp_path, make_events, monkeypatch):
     recording = tmp_path / "a.h5"
-    store.write(recording, make_events(5), SensorSize(200, 200), {}, duration_us=10**6)
+    recordings.write(recording, make_events(5), SensorSize(200, 200), {}, duration_us=10**6)
     with pytest.raises(UnknownNameError, match='Did you mean "dsec"'):
         export(recording, "dsek", tmp_path)
     with pytest.raises(SourceError, match="no such file"):

@@ -19,12 +19,12 @@ import h5py
 import numpy as np
 import pytest
 
-from evfer import convert, index, store
+from evfer import convert, recordings
 from evfer.cli import main
 from evfer.datasets.demo import DemoHeads
 from evfer.errors import OutputError
 from evfer.files import host_tag
-from evfer.verification import verify
+from evfer.recordings.verify import verify_set
 
 DEMO = DemoHeads(people=2, repetitions=1, frames=10)
 PLAIN = convert.load_config("default", {"interpolation": {"method": "none"}})
@@ -108,7 +108,7 @@ def test_workers_end_with_a_killed_parent(undisturbed, tmp_path, capsys):
     assert code == 0
     assert undisturbed.fingerprint in out
     assert not list(tmp_path.rglob("*.part*"))
-    assert verify(folder, undisturbed.folder / "fingerprint.txt").ok
+    assert verify_set(folder, undisturbed.folder / "fingerprint.txt").ok
 
 
 def is_alive(pid):
@@ -181,7 +181,7 @@ def test_a_set_may_not_be_written_any_more(copied, monkeypatch):
     (copied / "FerDVS" / "DemoDVS" / "S002").write_text("a file where a folder must be")
     with pytest.raises(OutputError, match="S002"):
         convert.convert(DEMO, None, copied, PLAIN)
-    assert len(index.read_index(copied / "FerDVS" / "DemoDVS")) == 6
+    assert len(recordings.read_index(copied / "FerDVS" / "DemoDVS")) == 6
 
 
 def test_another_recipe_is_told_and_converted_anew(capsys, copied):
@@ -191,7 +191,7 @@ def test_another_recipe_is_told_and_converted_anew(capsys, copied):
     why = "another recipe: emulator.pos_thres 0.2, now 0.3; seed 0, now 4"
     assert f"12 recordings stale, converted anew: {why}" in out
     assert "12 to convert (0 missing, 12 stale), 0 up to date" in out
-    assert len(index.read_index(copied / "FerDVS" / "DemoDVS")) == 12
+    assert len(recordings.read_index(copied / "FerDVS" / "DemoDVS")) == 12
     given = ["--out", copied, "--subjects", "S002", "--limit", 2, "--workers", 1]
     code, out, err = run(capsys, "convert", *GIVEN, *more, *given)
     assert code == 0
@@ -199,8 +199,8 @@ def test_another_recipe_is_told_and_converted_anew(capsys, copied):
     assert f"10 recordings stale, not selected, left out of the index: {why}" in err
     folder = copied / "FerDVS" / "DemoDVS"
     # recordings of two recipes never stand in one index
-    assert [entry.clip_id for entry in index.read_index(folder)] == ["S002/001", "S002/002"]
-    assert len(verify(folder).unlisted) == 10
+    assert [entry.clip_id for entry in recordings.read_index(folder)] == ["S002/001", "S002/002"]
+    assert len(verify_set(folder).unlisted) == 10
     again = convert.convert(DEMO, None, copied, PLAIN)
     assert (again.converted, again.kept) == (2, 10)
 
@@ -271,7 +271,7 @@ def test_a_damaged_index_is_written_anew(capsys, undisturbed, copied, damage):
     again = convert.convert(DEMO, None, copied, PLAIN)
     assert (again.converted, again.kept) == (0, 12)
     assert again.fingerprint == undisturbed.fingerprint
-    assert verify(path.parent).ok
+    assert verify_set(path.parent).ok
 
 
 @pytest.mark.slow
@@ -336,4 +336,4 @@ def test_thousands_of_clips_are_planned_in_seconds(tmp_path):
     assert len(fresh.todo) == len(clips)
     assert seconds < 2
     assert memory < 10e6
-    assert store.verify(folder / "S167" / "012.h5") == again.entries[0].events_sha256
+    assert recordings.verify_recording(folder / "S167" / "012.h5") == again.entries[0].events_sha256

@@ -13,10 +13,10 @@ from tonic.slicers import SliceByTime
 from torch.utils.data import DataLoader
 
 import evfer
-from evfer import folds, index, store
+from evfer import folds, recordings
 from evfer.errors import ConfigError, RecordingError, SourceError
 from evfer.events import SensorSize
-from evfer.index import IndexEntry
+from evfer.recordings.index import IndexEntry
 
 LABELS = ("happy", "fear", "surprise", "anger", "disgust", "sadness")
 
@@ -24,21 +24,21 @@ LABELS = ("happy", "fear", "surprise", "anger", "disgust", "sadness")
 @pytest.fixture
 def data(tmp_path, make_events):
     """A small set of random events: 4 subjects, 6 clips each; one clip is empty."""
-    folder = index.set_folder(tmp_path, "CKPlusDVS")
+    folder = recordings.set_folder(tmp_path, "CKPlusDVS")
     entries = []
     for s in range(1, 5):
         for k, name in enumerate(LABELS, 1):
             clip, n = f"S{s:03d}/{k:03d}", 0 if (s, k) == (1, 1) else 2000 + 10 * s + k
             path = folder / f"{clip}.h5"
             events = make_events(n, seed=10 * s + k)
-            digest = store.write(path, events, SensorSize(200, 200), {}, duration_us=10**6)
+            digest = recordings.write(path, events, SensorSize(200, 200), {}, duration_us=10**6)
             entries.append(
                 IndexEntry(
                     clip, f"{clip}.h5", f"S{s:03d}", k, k, name,
                     n, 10**6, path.stat().st_size, "", digest, clip, 30.0, 31,
                 )
             )  # fmt: skip
-    index.write_index(folder, entries)
+    recordings.write_index(folder, entries)
     folds.renew(folder, "strict", 2)
     return tmp_path
 

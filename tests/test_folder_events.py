@@ -9,18 +9,18 @@ import pytest
 from PIL import Image
 
 import evfer
-from evfer import config, store
+from evfer import config, recordings
 from evfer.cli import main
 from evfer.convert import convert, load_config, plan, recover_frames
 from evfer.datasets.folder import Folder
 from evfer.errors import ConfigError, MissingExtra, RecordingError, SourceError, VideoError
 from evfer.events import SensorSize
 from evfer.formats import EXPORTS, EventSource, read, write
-from evfer.index import read_index, set_folder
-from evfer.inspection import describe
+from evfer.info import describe
 from evfer.loading import load_set
+from evfer.recordings.index import read_index, set_folder
+from evfer.recordings.verify import verify_set
 from evfer.testing import check_dataset
-from evfer.verification import verify
 
 SIZE = SensorSize(64, 48)
 HERE = ("npy", "npz", "csv", "evt2", "dsec")
@@ -54,11 +54,11 @@ def test_they_become_recordings(tmp_path, source):
     for entry in made.entries:
         assert (entry.fps, entry.n_frames, entry.residual, entry.range) == (None, 0, None, None)
         found = read(source / entry.native_id, READER.reading)
-        recording = store.read(made.folder / entry.path)
+        recording = recordings.read(made.folder / entry.path)
         assert recording.sensor_size == SIZE
         assert np.array_equal(np.sort(recording.events), np.sort(found.events))
         assert entry.duration_us == found.duration_us
-        said = store.inspect(made.folder / entry.path)
+        said = recordings.inspect(made.folder / entry.path)
         assert (said["generator"], said["faces"]) == ("sensor", None)
         assert said["params"]["reading"] == config.to_dict(READER.reading)
         assert said["params_sha256"] == config.digest(said["params"])
@@ -89,7 +89,7 @@ def test_a_second_run_keeps_them_and_a_changed_option_does_not(tmp_path, source)
 def test_everything_after_works_on_such_a_set(tmp_path, source, capsys):
     data = tmp_path / "data"
     folder = convert(READER, source, data, SETTINGS).folder
-    assert verify(folder).ok
+    assert verify_set(folder).ok
     assert describe(folder)["labels"] == {"happy": 2, "sadness": 3}
     loaded = load_set(folder)
     assert (len(loaded), loaded.sensor_size) == (5, SIZE)
@@ -113,7 +113,7 @@ def test_command(tmp_path, source, capsys):
                   str(tmp_path / "data"), "--workers", "1"]  # fmt: skip
     assert main([*convert_it, *said, "--set", "dataset.crop=4,4,40,40"]) == 0
     folder = set_folder(tmp_path / "data", "LabDVS")
-    assert store.sensor_size(folder / "ben/001.h5") == SensorSize(40, 40)
+    assert recordings.sensor_size(folder / "ben/001.h5") == SensorSize(40, 40)
     assert main(["check", "--dataset", "folder", "--source", str(source), *said]) == 0
     assert "64x48" in capsys.readouterr().out
     assert main(["verify", str(folder)]) == 0
@@ -185,7 +185,7 @@ def test_options_are_checked_when_given(options):
 def test_ferdvs_refuses_a_set_of_two_sensors(tmp_path, source, make_events):
     folder = convert(READER, source, tmp_path / "data", SETTINGS).folder
     recording = folder / "ben/003.h5"
-    store.write(recording, make_events(9), SensorSize(200, 200), {}, duration_us=10**6)
+    recordings.write(recording, make_events(9), SensorSize(200, 200), {}, duration_us=10**6)
     ours = evfer.FerDVS(tmp_path / "data", dataset="lab")
     sizes = [ours.data.index(path) for path in ours.data if path.endswith("ben/003.h5")]
     with pytest.raises(RecordingError, match="as of the set's first recording"):

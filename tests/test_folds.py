@@ -9,7 +9,7 @@ from fold_sets import entries_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evfer import folds, index, metrics
+from evfer import folds, metrics, recordings
 from evfer.errors import ConfigError, RecordingError, UnknownNameError
 from evfer.holdout import hold_out
 
@@ -185,9 +185,9 @@ def test_unknown_protocol():
 
 @pytest.mark.parametrize("protocol", ["strict", "kfold", "published"])
 def test_files_round_trip(tmp_path, protocol):
-    index.write_index(tmp_path, DEMO)
+    recordings.write_index(tmp_path, DEMO)
     plan, report = folds.renew(tmp_path, protocol, 4, 0)
-    back = folds.read(tmp_path, index.read_index(tmp_path))
+    back = folds.read(tmp_path, recordings.read_index(tmp_path))
     assert back == plan
     assert folds.leak(back, DEMO) == report
     first = (tmp_path / "folds.csv").read_text().splitlines()[0]
@@ -229,7 +229,7 @@ def test_fold_file_that_cannot_be_used(tmp_path, text, message):
 
 
 def test_clips_that_a_fold_file_leaves_out_are_told(tmp_path):
-    index.write_index(tmp_path, DEMO)
+    recordings.write_index(tmp_path, DEMO)
     folds.renew(tmp_path, "kfold", 2)
     part = tmp_path / "part.csv"
     part.write_text("".join((tmp_path / "folds.csv").read_text().splitlines(True)[:36]))

@@ -7,7 +7,7 @@ import json
 import pytest
 from fold_sets import entries_of, entry
 
-from evfer import folds, index
+from evfer import folds, recordings
 from evfer.cli import main
 from evfer.datasets.published import PublishedId, native_id
 from evfer.errors import ConfigError, RecordingError
@@ -124,7 +124,7 @@ def test_several_labels_that_differ_are_counted(file):
 
 def test_rows_and_clips_that_do_not_meet_are_counted_and_named(tmp_path, file):
     entries = entries_of([("A", 1), ("A", 2), ("B", 1), ("B", 2), ("C", 1)])
-    index.write_index(tmp_path, entries)
+    recordings.write_index(tmp_path, entries)
     rows = [(e.subject, e.sequence, e.label) for e in entries[:4]]
     absent = [("D", k, 1) for k in range(1, 8)]
     file.write_text(text_of(rows + absent, 2))
@@ -204,7 +204,7 @@ def test_mmi_folds_go_out_under_own_ids_where_others_are_not_known(tmp_path):
 
 def test_export_does_not_write_over_a_sets_own_folds(tmp_path):
     entries = entries_of([("A", 1), ("B", 2)] * 3)
-    index.write_index(tmp_path, entries)
+    recordings.write_index(tmp_path, entries)
     plan, _ = folds.renew(tmp_path, "strict", 2)
     with pytest.raises(ConfigError, match="belongs to a converted set"):
         folds.export(tmp_path / "folds.csv", plan, entries)
@@ -216,7 +216,7 @@ def test_export_does_not_write_over_a_sets_own_folds(tmp_path):
 @pytest.fixture
 def mmi(tmp_path):
     folder = tmp_path / "MMIDVS"
-    index.write_index(folder, mmi_entries())
+    recordings.write_index(folder, mmi_entries())
     return folder
 
 
@@ -246,7 +246,7 @@ def test_command_imports_reports_and_exports(capsys, mmi, file):
 
 
 def test_command_takes_a_table_of_ids(capsys, mmi, file):
-    index.write_index(mmi, [*mmi_entries(), entry("S005", 12, HAPPY, "S005-012")])
+    recordings.write_index(mmi, [*mmi_entries(), entry("S005", 12, HAPPY, "S005-012")])
     file.write_text(text_of([*MMI_ROWS, ("S003", 1, HAPPY)]))
     table = mmi.parent / "mmi_ids.csv"
     table.write_text("subject;sequence;sid\nS003;001;S005-012\n")

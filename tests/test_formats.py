@@ -12,7 +12,7 @@ import pytest
 from event_files import FIVE, SAID, SIZE, dsec, events_of, npy, plain, put, zipped
 from prophesee_words import evt2_file
 
-from evfer import formats, store
+from evfer import formats, recordings
 from evfer.errors import ConfigError, MissingExtra, RecordingError
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.formats import ReadParams, read
@@ -132,7 +132,7 @@ def test_tables_in_hdf5(tmp_path):
 
 def test_own_recordings_keep_their_times_and_length(tmp_path):
     path = tmp_path / "a.h5"
-    store.write(path, events_of(FIVE), SIZE, {}, duration_us=90_000)
+    recordings.write(path, events_of(FIVE), SIZE, {}, duration_us=90_000)
     found = read(path)
     assert plain(found.events) == FIVE
     assert (found.duration_us, found.sensor_size) == (90_000, SIZE)
@@ -353,7 +353,7 @@ def test_options_that_are_refused(wrong):
 
 def test_what_is_inside_counts(tmp_path):
     recording = tmp_path / "right.h5"
-    store.write(recording, events_of(FIVE), SIZE, {}, duration_us=90_000)
+    recordings.write(recording, events_of(FIVE), SIZE, {}, duration_us=90_000)
     assert plain(read(put(tmp_path, "wrong.npy", recording.read_bytes())).events) == FIVE
     assert formats.identify(put(tmp_path, "b.raw", npy(np.zeros(3)))) == "npy"
 

@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
-from evfer import index
+from evfer import recordings
 from evfer.errors import RecordingError, SourceError
-from evfer.index import IndexEntry
+from evfer.recordings.index import IndexEntry
 
 ENTRY = IndexEntry(
     "S001/001", "S001/001.h5", "S001", 1, 1, "happy",
@@ -25,59 +25,59 @@ def others(n):
 
 def test_round_trip(tmp_path):
     entries = others(3)
-    digest = index.write_index(tmp_path, reversed(entries))
-    assert index.read_index(tmp_path) == entries
-    pairs = index.read_fingerprint(tmp_path / "fingerprint.txt")
+    digest = recordings.write_index(tmp_path, reversed(entries))
+    assert recordings.read_index(tmp_path) == entries
+    pairs = recordings.read_fingerprint(tmp_path / "fingerprint.txt")
     assert pairs == {entry.clip_id: entry.events_sha256 for entry in entries}
     assert (tmp_path / "fingerprint.txt").read_text().splitlines()[-1] == digest
 
 
 def test_changed_fingerprint_is_refused(tmp_path):
-    index.write_index(tmp_path, others(3))
+    recordings.write_index(tmp_path, others(3))
     path = tmp_path / "fingerprint.txt"
     path.write_text(path.read_text().replace("S001/002", "S001/004"))
     with pytest.raises(RecordingError, match="last line"):
-        index.read_fingerprint(path)
+        recordings.read_fingerprint(path)
     path.write_text("hello\nworld\n")
     with pytest.raises(RecordingError, match="not a fingerprint"):
-        index.read_fingerprint(path)
+        recordings.read_fingerprint(path)
     with pytest.raises(RecordingError, match=r"none\.txt"):
-        index.read_fingerprint(tmp_path / "none.txt")
+        recordings.read_fingerprint(tmp_path / "none.txt")
 
 
 @pytest.mark.parametrize("name", ["ck+", "CKPlusDVS", "ckplus", "CKPlus"])
 def test_sets_are_found_by_any_of_their_names(tmp_path, name):
-    folder = index.set_folder(tmp_path, "CKPlusDVS")
-    index.write_index(folder, [ENTRY])
-    assert index.find_set(tmp_path, name) == folder
-    assert index.list_sets(tmp_path) == ["CKPlusDVS"]
+    folder = recordings.set_folder(tmp_path, "CKPlusDVS")
+    recordings.write_index(folder, [ENTRY])
+    assert recordings.find_set(tmp_path, name) == folder
+    assert recordings.list_sets(tmp_path) == ["CKPlusDVS"]
     with pytest.raises(SourceError, match=r"one of CKPlusDVS.*evfer convert --dataset mmi"):
-        index.find_set(tmp_path, "mmi")
+        recordings.find_set(tmp_path, "mmi")
 
 
 def test_damage_is_named(tmp_path):
     with pytest.raises(SourceError, match=r"no index\.csv"):
-        index.read_index(tmp_path)
-    index.write_index(tmp_path, others(3))
+        recordings.read_index(tmp_path)
+    recordings.write_index(tmp_path, others(3))
     path = tmp_path / "index.csv"
     whole = path.read_text()
     path.write_text(whole.replace("29.97", "fast", 1))
     with pytest.raises(RecordingError, match="line 2"):
-        index.read_index(tmp_path)
+        recordings.read_index(tmp_path)
     path.write_text(whole[:-40])
     with pytest.raises(RecordingError, match="line 4"):
-        index.read_index(tmp_path)
+        recordings.read_index(tmp_path)
 
 
 def test_paths_stay_in_the_folder(tmp_path):
     for path in ("../other.h5", "/etc/passwd"):
-        index.write_index(tmp_path, [dataclasses.replace(ENTRY, path=path)])
+        recordings.write_index(tmp_path, [dataclasses.replace(ENTRY, path=path)])
         with pytest.raises(RecordingError, match="leads out"):
-            index.read_index(tmp_path)
+            recordings.read_index(tmp_path)
 
 
 def test_classes_follow_the_codes():
     entries = [
         dataclasses.replace(ENTRY, label=c, label_name=n) for c, n in ((8, "neutral"), (2, "fear"))
     ]
-    assert index.class_names(entries) == ("fear", "neutral")
+    assert recordings.class_names(entries) == ("fear", "neutral")

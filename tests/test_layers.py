@@ -11,15 +11,14 @@ PACKAGE = Path(__file__).parent.parent / "evfer"
 
 LAYERS = [
     {"errors"},
-    {"chunks", "events", "config", "files", "plugins", "provenance", "region"},
-    {"store", "video", "index", "workers", "formats"},
+    {"events", "config", "files", "plugins", "provenance", "region"},
+    {"recordings", "video", "workers", "formats"},
     {"faces", "heads", "interpolation", "emulator", "frames", "transforms", "pictures"},
     {"datasets", "folds", "models", "metrics", "recipe", "holdout"},
-    {"convert", "check", "loading", "energy", "ferdvs", "verification"},
+    {"convert", "loading", "energy", "ferdvs"},
     {"training"},
     {"bench"},
-    {"measure", "metering"},
-    {"report", "study", "view", "demo", "catalog", "doctor", "inspection"},
+    {"report", "study", "view", "demo", "catalog", "doctor", "info"},
     {"cli", "testing"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -10,7 +10,7 @@ from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evfer import index, store, transforms
+from evfer import recordings, transforms
 from evfer.errors import ConfigError, DataError, RecordingError, SourceError
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.frames import FramesParams, to_frames
@@ -53,16 +53,16 @@ def test_a_set_from_disk_holds_the_recordings(folder, clips):
 def test_sets_that_cannot_be_used_are_refused(folder, tmp_path):
     with pytest.raises(SourceError, match=r"no index\.csv"):
         load_set(tmp_path)
-    entries = index.read_index(folder)
-    index.write_index(folder, [dataclasses.replace(entries[0], n_events=41), *entries[1:]])
+    entries = recordings.read_index(folder)
+    recordings.write_index(folder, [dataclasses.replace(entries[0], n_events=41), *entries[1:]])
     with pytest.raises(RecordingError, match="40 events"):
         load_set(folder)
     other = SensorSize(31, 20)
-    store.write(folder / entries[2].path, make_events(90, 90), other, {}, duration_us=50_000)
-    index.write_index(folder, entries)
+    recordings.write(folder / entries[2].path, make_events(90, 90), other, {}, duration_us=50_000)
+    recordings.write_index(folder, entries)
     with pytest.raises(RecordingError, match="one size a set"):
         load_set(folder)
-    index.write_index(folder, [])
+    recordings.write_index(folder, [])
     with pytest.raises(DataError, match="lists no clip"):
         load_set(folder)
 

@@ -7,12 +7,12 @@ import dataclasses
 import pytest
 from benching import write_set
 
-from evfer import index, plugins, study
-from evfer.bench.choice import explain_choices
+from evfer import plugins, recordings, study
+from evfer.bench.optimism import explain_choices
+from evfer.bench.prepare import measure, prepare
 from evfer.bench.rows import open_rows
 from evfer.cli import main
 from evfer.errors import ConfigError, SourceError, UnknownNameError
-from evfer.measure import measure, prepare
 from evfer.report.rows import parse_row
 
 TINY = {
@@ -122,7 +122,7 @@ def test_settings_say_which_folds_were_used(data, monkeypatch, given, split, use
     given = {"overrides": TINY | {"split": split | {"repeats": repeats}}} | given
     found = prepare(data, "learning:small_net", **given)
     jobs = []
-    monkeypatch.setattr("evfer.measure.run", lambda taken, **_: jobs.extend(taken))
+    monkeypatch.setattr("evfer.bench.prepare.run", lambda taken, **_: jobs.extend(taken))
     measure(found, "learning:small_net", data / "out", only_folds=[0])
     drawn = used[0] in ("strict", "kfold")
     for repeat, job in enumerate(jobs):
@@ -191,12 +191,12 @@ def test_changed_labels_or_a_changed_model_are_another_result(data, tmp_path, mo
     assert rows_of(data, model, out) == "kept"
     source.write_text(NET + "\n# another\n")
     assert rows_of(data, model, out) == "row"
-    folder = index.find_set(data, "tiny")
-    entries = index.read_index(folder)
+    folder = recordings.find_set(data, "tiny")
+    entries = recordings.read_index(folder)
     codes = {e.label: e.label_name for e in entries}
     first, second = sorted(codes)[:2]
     turned = {first: second, second: first}
-    index.write_index(
+    recordings.write_index(
         folder,
         [
             dataclasses.replace(

@@ -16,7 +16,7 @@ import pytest
 import torch
 import v2e_checkout
 
-from evfer import config, convert, index, store
+from evfer import config, convert, recordings
 from evfer.cli import main
 from evfer.datasets.demo import DemoHeads
 from evfer.emulator import PRESETS, DVSEmulator, DVSParams, V2EEmulator, create
@@ -258,8 +258,8 @@ def test_a_recording_is_the_same_from_both(v2e, tmp_path):
         emulator = {"pattern": "v2e", "backend": backend, "timing": "slot"}
         settings = convert.load_config("default", {**recipe, "emulator": emulator})
         summary = convert.convert(demo, None, tmp_path / backend, settings, limit=1)
-        (entry,) = index.read_index(summary.folder)
-        files[backend] = store.read(summary.folder / entry.path)
+        (entry,) = recordings.read_index(summary.folder)
+        files[backend] = recordings.read(summary.folder / entry.path)
         record = config.read_toml(summary.folder / "conversion.toml")
         assert record["recipe"]["emulator"]["backend"] == backend
         assert ("torch" in record["versions"]) == (backend == "v2e")

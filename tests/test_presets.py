@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import slomo_weights
 
-from evfer import config, convert, index, store
+from evfer import config, convert, recordings
 from evfer.cli import main
 from evfer.convert import load_config
 from evfer.datasets.demo import DemoHeads
@@ -77,7 +77,7 @@ def test_the_record_holds_what_a_preset_stands_for(tmp_path):
         "timing": "crossing",
     }
     # the demo heads move little: most of these events are noise
-    (entry,) = index.read_index(folder)
+    (entry,) = recordings.read_index(folder)
     assert entry.n_events > 200 * 200 * 5 / 4 * 0.3 * 0.9
 
 
@@ -95,7 +95,7 @@ def test_v2es_pattern_needs_a_seed_and_is_one_for_all_clips(tmp_path):
         # what another clip shows, under this one's name
         shown = dataclasses.replace(clip, locator=one.locator)
         convert.convert_clip(demo, shown, None, tmp_path / folder, settings)
-        return store.read(tmp_path / folder / clip.subject / f"{clip.sequence:03d}.h5").events
+        return recordings.read(tmp_path / folder / clip.subject / f"{clip.sequence:03d}.h5").events
 
     np.testing.assert_array_equal(events(one, "a", "v2e"), events(two, "b", "v2e"))
     assert not np.array_equal(events(one, "c", "numpy"), events(two, "d", "numpy"))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from report_rows import CLASSES, Page, make_rows, write_run, write_set
 
-from evfer import models, report, store
+from evfer import models, recordings, report
 from evfer.bench import row_key
 from evfer.errors import EvferError
 from evfer.frames import FramesParams
@@ -46,7 +46,7 @@ def test_maps_are_mean_spikes_a_neuron_and_step(tmp_path):
     found = read_results(tmp_path / "results")
     row = found.rows[0]
     path = next((tmp_path / "results/a/checkpoints").glob(f"*-{weights_key(row)}.weights.pt"))
-    recording = store.read(tmp_path / "data/FerDVS/DemoDVS/S000/001.h5")
+    recording = recordings.read(tmp_path / "data/FerDVS/DemoDVS/S000/001.h5")
     recipe = found.runs["a"].recipe(row)
     (maps,) = rate_maps(row, path, recipe, [recording], 5)
     spikes = []

@@ -10,11 +10,11 @@ import sys
 import cv2
 import pytest
 
-from evfer import config, convert, index
+from evfer import config, convert, recordings
 from evfer.cli import main
 from evfer.datasets.demo import DemoHeads
 from evfer.datasets.folder import Folder
-from evfer.verification import verify
+from evfer.recordings.verify import verify_set
 
 DEMO = DemoHeads(people=1, repetitions=1, frames=10)
 PLAIN = convert.load_config("default", {"interpolation": {"method": "none"}})
@@ -30,8 +30,8 @@ def there(here, tmp_path):
     """Another lab's tables, its events of one clip other ones."""
     folder = tmp_path / "there"
     folder.mkdir()
-    pairs = index.read_fingerprint(here / "fingerprint.txt") | {"S001/002": "0" * 64}
-    (folder / "fingerprint.txt").write_text(index.fingerprint_text(pairs.items())[0])
+    pairs = recordings.read_fingerprint(here / "fingerprint.txt") | {"S001/002": "0" * 64}
+    (folder / "fingerprint.txt").write_text(recordings.fingerprint_text(pairs.items())[0])
     shutil.copy(here / "conversion.toml", folder)
     return folder
 
@@ -58,32 +58,32 @@ def test_versions_and_recipe_explain_a_difference(capsys, here, there):
     change(there, ("versions",), "numpy", "1.26.4")
     change(there, ("recipe", "emulator"), "pos_thres", 0.3)
     change(there, ("recipe",), "about", "words shape nothing")
-    found = verify(here, there / "fingerprint.txt")
+    found = verify_set(here, there / "fingerprint.txt")
     assert found.differing == ("S001/002",)
     numpy = config.read_toml(here / "conversion.toml")["versions"]["numpy"]
     assert found.reasons == (
         "recipe: emulator.pos_thres is 0.2 here, 0.3 there",
         f"version: numpy {numpy} here, 1.26.4 there",
     )
-    assert verify(here, there).reasons == found.reasons
+    assert verify_set(here, there).reasons == found.reasons
     assert main(["verify", str(here), "--against", str(there)]) == 3
     assert f"version: numpy {numpy} here, 1.26.4 there" in capsys.readouterr().out
 
 
 def test_same_versions_point_at_the_source(here, there):
-    assert verify(here, there).reasons == (
+    assert verify_set(here, there).reasons == (
         "Recipe and versions are the same: the sources may differ",
     )
 
 
 def test_without_the_record_nothing_is_guessed(here, there):
     (there / "conversion.toml").unlink()
-    (reason,) = verify(here, there).reasons
+    (reason,) = verify_set(here, there).reasons
     assert "conversion.toml" in reason
     (there / "conversion.toml").write_text("no = TOML = at all")
-    assert "Why is not known" in verify(here, there).reasons[0]
+    assert "Why is not known" in verify_set(here, there).reasons[0]
     # where nothing differs there is nothing to explain
-    assert verify(here, here / "fingerprint.txt").reasons == ()
+    assert verify_set(here, here / "fingerprint.txt").reasons == ()
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from face_scenes import expression, neutral, with_noise
 
-from evfer import cli, config, convert, index, store
+from evfer import cli, config, convert, recordings
 from evfer.convert import span
 from evfer.convert.span import ClipParams, Part
 from evfer.datasets.base import Clip
@@ -159,7 +159,7 @@ def cut(source, tmp_path_factory):
 class TestConversion:
     def test_what_a_recording_says(self, cut, source):
         anna, ben = cut.entries
-        found = store.inspect(cut.folder / anna.path)
+        found = recordings.inspect(cut.folder / anna.path)
         apex = found["apex_frame"]
         assert 10 <= apex <= 25
         assert (found["range"], found["first_frame"], found["last_frame"]) == ("to-apex", 0, apex)
@@ -168,10 +168,10 @@ class TestConversion:
         assert found["params"]["clip"] == {"range": "to-apex"}
         assert (anna.range, anna.first_frame, anna.last_frame) == ("to-apex", 0, apex)
         assert (anna.n_frames, anna.source_frames) == (apex + 1, 37)
-        assert index.read_index(cut.folder) == list(cut.entries)
+        assert recordings.read_index(cut.folder) == list(cut.entries)
         # nothing moves: the whole clip, and a remark
         assert (ben.range, ben.n_frames, ben.source_frames) == ("full", 12, 12)
-        found = store.inspect(cut.folder / ben.path)
+        found = recordings.inspect(cut.folder / ben.path)
         assert "apex_frame" not in found
         assert "No apex was found" in found["faces"]["warnings"][-1]
 

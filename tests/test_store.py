@@ -13,7 +13,7 @@ from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evfer import store
+from evfer import recordings
 from evfer.errors import EventsError, OutputError, RecordingError
 from evfer.events import EVENT_DTYPE, SensorSize, canonical_order
 
@@ -22,7 +22,7 @@ SIZE = SensorSize(200, 200)
 
 def write(path, events, **more):
     given = {"clip_id": "S001/001", "label": 3, "source_fps": 25.0}
-    return store.write(path, events, SIZE, given, duration_us=1_000_000, **more)
+    return recordings.write(path, events, SIZE, given, duration_us=1_000_000, **more)
 
 
 @pytest.mark.parametrize("n", [0, 1, 5, 16384, 40000])
@@ -30,11 +30,11 @@ def test_round_trip(tmp_path, make_events, n):
     events = make_events(n)
     path = tmp_path / "001.h5"
     digest = write(path, events)
-    found = store.read(path)
+    found = recordings.read(path)
     assert found.events.dtype == EVENT_DTYPE
     assert found.sensor_size == SIZE
     np.testing.assert_array_equal(found.events, events[canonical_order(events)])
-    assert store.verify(path) == digest == found.attributes["events_sha256"]
+    assert recordings.verify_recording(path) == digest == found.attributes["events_sha256"]
     assert found.attributes["n_events"] == n
     assert found.attributes["source_fps"] == 25.0
     assert list(tmp_path.iterdir()) == [path]
@@ -54,7 +54,7 @@ def test_table_is_what_others_expect(tmp_path, make_events):
     np.testing.assert_array_equal(np.sort(whole[:, 0]), events["t"])
     assert set(np.unique(whole[:, 3])) == {0, 1}
     digest = hashlib.sha256(whole.astype("<u4").tobytes()).hexdigest()
-    assert digest == store.inspect(tmp_path / "a.h5")["events_sha256"]
+    assert digest == recordings.inspect(tmp_path / "a.h5")["events_sha256"]
 
 
 @settings(max_examples=examples(25))
@@ -77,7 +77,7 @@ def test_canonical_order_forgets_the_order_of_ties(tmp_path_factory, rows, rando
 def test_emitted_order_is_kept(tmp_path, make_events):
     events = make_events(1000, duration_us=10)
     write(tmp_path / "a.h5", events, order="emitted")
-    np.testing.assert_array_equal(store.read(tmp_path / "a.h5").events, events)
+    np.testing.assert_array_equal(recordings.read(tmp_path / "a.h5").events, events)
     with pytest.raises(EventsError, match="order"):
         write(tmp_path / "a.h5", events, order="random")
 
@@ -85,8 +85,8 @@ def test_emitted_order_is_kept(tmp_path, make_events):
 def test_reads_a_file_of_v2e(golden):
     path = golden / "sample.h5"
     with pytest.raises(RecordingError, match="sensor's size"):
-        store.read(path)
-    found = store.read(path, SensorSize(48, 40))
+        recordings.read(path)
+    found = recordings.read(path, SensorSize(48, 40))
     case = np.load(golden / "01-paper-s0-small.npz")
     assert len(found.events) == len(case["t"])
     # v2e multiplies in float32 and truncates; the order inside one of its slots is random
@@ -100,9 +100,9 @@ def test_reads_a_file_of_v2e(golden):
 
 def test_sensor_size_must_agree(tmp_path, make_events):
     write(tmp_path / "a.h5", make_events(5))
-    assert store.sensor_size(tmp_path / "a.h5") == SIZE
+    assert recordings.sensor_size(tmp_path / "a.h5") == SIZE
     with pytest.raises(RecordingError, match="200 x 200; expected 128 x 128"):
-        store.read(tmp_path / "a.h5", SensorSize(128, 128))
+        recordings.read(tmp_path / "a.h5", SensorSize(128, 128))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_cut_short(tmp_path, make_events):
     for keep in (0, 96, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:keep])
         with pytest.raises(RecordingError, match=r"a\.h5"):
-            store.verify(path)
+            recordings.verify_recording(path)
 
 
 def test_every_flipped_byte_of_the_data_is_seen(tmp_path, make_events):
@@ -139,15 +139,15 @@ def test_every_flipped_byte_of_the_data_is_seen(tmp_path, make_events):
     events = make_events(5000)
     write(path, events)
     whole = bytearray(path.read_bytes())
-    expected = store.read(path).events
+    expected = recordings.read(path).events
     silent = 0
     for place in np.random.default_rng(1).integers(len(whole) // 2, len(whole), 60):
         changed = bytearray(whole)
         changed[place] ^= 0x10
         path.write_bytes(changed)
         try:
-            store.verify(path)
-            same = np.array_equal(store.read(path).events, expected)
+            recordings.verify_recording(path)
+            same = np.array_equal(recordings.read(path).events, expected)
         except (RecordingError, KeyError):
             continue
         silent += not same
@@ -160,11 +160,11 @@ def test_incomplete_and_newer_files_are_refused(tmp_path, make_events):
     with h5py.File(path, "a") as file:
         file.attrs["complete"] = 0
     with pytest.raises(RecordingError, match="never completed"):
-        store.read(path)
+        recordings.read(path)
     with h5py.File(path, "a") as file:
         file.attrs["format_version"] = 2
     with pytest.raises(RecordingError, match="format version 2; expected at most 1"):
-        store.read(path)
+        recordings.read(path)
 
 
 def test_links_are_not_followed(tmp_path, make_events):
@@ -175,7 +175,7 @@ def test_links_are_not_followed(tmp_path, make_events):
         file.create_dataset("events", (4, 4), "<u4", external=[(str(tmp_path / "a.h5"), 0, 64)])
     for name, message in (("b", "is a link"), ("c", "does not hold its own data")):
         with pytest.raises(RecordingError, match=message):
-            store.read(tmp_path / f"{name}.h5", SIZE)
+            recordings.read(tmp_path / f"{name}.h5", SIZE)
 
 
 @pytest.mark.parametrize(
@@ -186,16 +186,16 @@ def test_foreign_tables_are_refused(tmp_path, table):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["events"] = table
     with pytest.raises(RecordingError, match=r"a\.h5"):
-        store.read(tmp_path / "a.h5", SIZE)
+        recordings.read(tmp_path / "a.h5", SIZE)
 
 
 def test_missing_file_and_table(tmp_path):
     with pytest.raises(RecordingError, match="no such file"):
-        store.read(tmp_path / "none.h5")
+        recordings.read(tmp_path / "none.h5")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["other"] = [1]
     with pytest.raises(RecordingError, match="no /events"):
-        store.read(tmp_path / "a.h5")
+        recordings.read(tmp_path / "a.h5")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

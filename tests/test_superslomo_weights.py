@@ -12,7 +12,7 @@ import pytest
 import torch
 from slomo_weights import zeros
 
-from evfer import convert, store
+from evfer import convert, recordings
 from evfer.config import digest
 from evfer.datasets.demo import DemoHeads
 from evfer.errors import ConfigError, DataError, MissingExtra
@@ -223,7 +223,7 @@ def test_recordings_name_their_weights(silent, tmp_path):
     heads = DemoHeads(people=1, repetitions=1, frames=10)
     summary = convert.convert(heads, None, tmp_path, recipe, limit=1)
     assert summary.converted == 1
-    found = store.inspect(summary.folder / "S001" / "001.h5")
+    found = recordings.inspect(summary.folder / "S001" / "001.h5")
     made_by = found["params"]["interpolation"]
     assert made_by["weights_sha256"] == sha256_file(silent)
     assert "weights" not in made_by

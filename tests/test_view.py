@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evfer import index, store, view
+from evfer import recordings, view
 from evfer.errors import ConfigError, EventsError, RecordingError, SourceError, UnknownNameError
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.pictures import DARK, LIGHT
@@ -32,7 +32,7 @@ def bar_events():
 def write_recording(path, events=None, **attributes):
     events = bar_events() if events is None else events
     said = {"clip_id": "S001/004", "label": 1, "label_name": "happy", **attributes}
-    store.write(path, events, SENSOR, said, duration_us=DURATION_US)
+    recordings.write(path, events, SENSOR, said, duration_us=DURATION_US)
     return path
 
 
@@ -143,7 +143,7 @@ def test_names_from_the_data_are_only_text(tmp_path, ending):
 
 def index_entry(subject, sequence, label, name):
     clip_id = f"{subject}/{sequence:03d}"
-    return index.IndexEntry(
+    return recordings.IndexEntry(
         clip_id, f"{clip_id}.h5", subject, sequence, label, name, 1, 1, 1, "", "", "", 25.0, 10
     )
 
@@ -157,7 +157,7 @@ def write_set(folder, n_subjects=3):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_recording(path, clip_id=entry.clip_id, label=label, label_name=name)
             entries.append(entry)
-    index.write_index(folder, entries)
+    recordings.write_index(folder, entries)
     return folder
 
 
@@ -209,10 +209,10 @@ def test_a_broken_data_set_is_named(tmp_path):
     out = tmp_path / "a.png"
     with pytest.raises(SourceError, match=r"no index\.csv"):
         view.render(tmp_path, out)
-    index.write_index(tmp_path, [])
+    recordings.write_index(tmp_path, [])
     with pytest.raises(RecordingError, match="no recording"):
         view.render(tmp_path, out)
-    index.write_index(tmp_path, [index_entry("A", 1, 1, "happy")])
+    recordings.write_index(tmp_path, [index_entry("A", 1, 1, "happy")])
     with pytest.raises(RecordingError, match="no such file"):
         view.render(tmp_path, out)
     assert not out.exists()

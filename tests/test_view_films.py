@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from evfer import store, view
+from evfer import recordings, view
 from evfer.cli import cli
 from evfer.errors import ConfigError
 from evfer.events import EVENT_DTYPE, SensorSize
@@ -30,7 +30,7 @@ def recording(tmp_path, make_events):
     path = tmp_path / "004.h5"
     events = make_events(4000, width=30, height=20, duration_us=DURATION_US)
     said = {"clip_id": "S001/004", "label": 1, "label_name": "happy"}
-    store.write(path, events, SENSOR, said, duration_us=DURATION_US)
+    recordings.write(path, events, SENSOR, said, duration_us=DURATION_US)
     return path
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evfer import config as configuration
-from evfer import folds, models, plugins, provenance, store
+from evfer import folds, models, plugins, provenance, recordings
 from evfer.bench.fold import FoldJob, load_weights
 from evfer.bench.pool import run_jobs
 from evfer.bench.rows import Row, append_row, forget, open_rows, row_key
@@ -28,8 +28,8 @@ from evfer.errors import ConfigError, EvferError, RecordingError
 from evfer.files import make_folder, write_text
 from evfer.folds import FoldPlan
 from evfer.holdout import require_people
-from evfer.index import class_names, fingerprint_text, labels_digest, read_index
 from evfer.recipe import BenchConfig, load_config
+from evfer.recordings.index import class_names, fingerprint_text, labels_digest, read_index
 from evfer.training import TrainEvent, require_device
 from evfer.workers import leave_mark, remove_stale_parts, require_scheduler
 
@@ -217,7 +217,7 @@ def make_jobs(
             )
         # tried once, so that a setting that is wrong shows before any training
         if entries and config.frames.resize == "none":
-            config.check_frames(store.sensor_size(folder / entries[0].path))
+            config.check_frames(recordings.sensor_size(folder / entries[0].path))
         n_classes, n_steps = len(class_names(entries)), config.frames.n_steps
         module = models.create(model, n_classes, n_steps, seed=0, **config.model)
         options = models.resolve_options(module, config.model)

@@ -15,15 +15,15 @@ import numpy as np
 import torch
 
 from evfer import metrics, models, provenance
-from evfer.bench.bill import bill
-from evfer.bench.choice import name_choices
+from evfer.bench.energy import bill
+from evfer.bench.optimism import name_choices
 from evfer.bench.rows import ROW_FORMAT, Row, row_key
 from evfer.errors import RecordingError
 from evfer.folds import FoldPlan, LeakReport
 from evfer.frames import used_fraction
-from evfer.index import labels_digest, read_index
 from evfer.loading import EventSet, load_set
 from evfer.recipe import BenchConfig
+from evfer.recordings.index import labels_digest, read_index
 from evfer.training import EpochRecord, FoldResult, FoldTask, TrainEvent, fit
 from evfer.training.checkpoint import load_checkpoint, save_checkpoint
 

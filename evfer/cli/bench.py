@@ -16,7 +16,7 @@ from evfer.errors import EvferError
 
 if TYPE_CHECKING:
     from evfer.bench import BenchEvent
-    from evfer.measure import Measurement
+    from evfer.bench.prepare import Measurement
     from evfer.training import TrainEvent
 
 
@@ -83,7 +83,7 @@ def command(
     One row is written the moment a fold ends; a run that was stopped goes on where it was.
     """
     from evfer import config
-    from evfer.measure import measure, prepare
+    from evfer.bench.prepare import measure, prepare
 
     chosen = _numbers(only_folds)
     overrides = config.parse_overrides(assignments)

@@ -10,7 +10,7 @@ import rich_click as click
 from evfer.cli import _console as console
 
 if TYPE_CHECKING:
-    from evfer.check import CheckReport, Depth, SkipCount
+    from evfer.datasets.check import CheckReport, Depth, SkipCount
 
 _SHOWN = 10  # lines of one kind; --json has them all
 _REASONS = 4
@@ -42,8 +42,8 @@ def command(
     files cannot be read or nothing was found; a part of a whole copy is fine.
     """
     from evfer import config
-    from evfer.check import check
     from evfer.convert import load_config, open_dataset
+    from evfer.datasets.check import check
 
     given = config.merge(
         console.label_settings(labels, fold_file), config.parse_overrides(assignments)

@@ -59,8 +59,8 @@ def command(
     energy.precision, energy.fold_norm and energy.memory.
     """
     from evfer import config
+    from evfer.bench.meter import meter
     from evfer.energy import write_report
-    from evfer.metering import meter
 
     with console.Progress() as progress:
         started = False

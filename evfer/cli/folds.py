@@ -51,7 +51,7 @@ def command(
 
     FOLDER is a set's folder, <data>/FerDVS/<Set>. Writes folds.csv and manifest.toml there.
     """
-    from evfer import folds, index
+    from evfer import folds, recordings
 
     if imported and (protocol or n_folds):
         raise ConfigError(
@@ -59,7 +59,7 @@ def command(
             expected="one of them, for the file says which folds there are",
         )
     numbering, table = folds.read_numbering(ids)
-    entries = index.read_index(folder)
+    entries = recordings.read_index(folder)
     as_it_is = exported is not None and not (imported or protocol or n_folds or seed)
     if as_it_is:
         plan = folds.read(folder, entries)

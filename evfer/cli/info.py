@@ -16,7 +16,7 @@ from evfer.cli import _console as console
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(path: Path, as_json: bool) -> None:
     """Say what a recording, data set or results folder is."""
-    from evfer.inspection import describe
+    from evfer.info import describe
 
     found = describe(path)
     if as_json:

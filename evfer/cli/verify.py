@@ -21,7 +21,7 @@ def command(folder: Path, against: Path | None) -> int:
 
     FOLDER is a set's folder, <data>/FerDVS/<Set>. Exit code 3 if anything is damaged or differs.
     """
-    from evfer.verification import verify
+    from evfer.recordings.verify import verify_set
 
     with console.Progress() as progress:
 
@@ -30,7 +30,7 @@ def command(folder: Path, against: Path | None) -> int:
                 progress.start("verify", total)
             progress.step(done, total)
 
-        found = verify(folder, against, on_progress=show)
+        found = verify_set(folder, against, on_progress=show)
     for clip, reason in found.damaged:
         console.echo(f"damaged {clip}: {reason}", "red")
     for text, clips in (

@@ -7,8 +7,8 @@ or the interruptions, and a second run does only what is missing or out of date.
 
 from evfer.convert.batch import ConversionSummary, Progress, convert
 from evfer.convert.clip import aligned_clip, convert_clip, recover_frames
-from evfer.convert.concerns import find_concerns
 from evfer.convert.planning import Failure, Plan, Stale, plan
+from evfer.convert.quality import find_concerns
 from evfer.convert.recipe import ConversionConfig, load_config, open_dataset
 
 __all__ = [

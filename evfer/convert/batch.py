@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from evfer import config, folds, index, provenance, workers
+from evfer import config, folds, provenance, recordings, workers
 from evfer.convert.clip import convert_clip
 from evfer.convert.planning import Failure, Plan, describe_failure, plan
 from evfer.convert.recipe import ConversionConfig
 from evfer.datasets.base import Clip, Dataset, Skipped
 from evfer.errors import ConfigError, EvferError, OutputError, RecordingError, SourceError
 from evfer.files import make_folder, write_text
-from evfer.index import IndexEntry
 from evfer.interpolation.weights import find_weights
+from evfer.recordings.index import IndexEntry
 
 __all__ = ["ConversionSummary", "Progress", "convert"]
 
@@ -184,7 +184,7 @@ def _refuse_other_set(folder: Path, dataset: Dataset) -> None:
 def _earlier_failures(found: Plan) -> list[Failure]:
     """Give the failures of earlier runs whose clips this one does not try."""
     with contextlib.suppress(RecordingError):
-        known = index.read_table(found.folder / "failures.csv", Failure)
+        known = recordings.read_table(found.folder / "failures.csv", Failure)
         return [failure for failure in known if failure.clip_id in found.untried]
     return []
 
@@ -244,9 +244,9 @@ def _write_tables(
     entries: list[IndexEntry],
     failures: list[Failure],
 ) -> str:
-    fingerprint = index.write_index(folder, entries)
+    fingerprint = recordings.write_index(folder, entries)
     ordered = sorted(failures, key=lambda failure: failure.clip_id)
-    index.write_table(folder / "failures.csv", ordered, Failure)
+    recordings.write_table(folder / "failures.csv", ordered, Failure)
     # a reader made in Python may have options that no recipe names
     options = config.to_dict(dataset) if dataclasses.is_dataclass(dataset) else settings.dataset
     record = {

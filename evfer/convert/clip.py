@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import evfer
-from evfer import config, store
-from evfer.convert import sensor, span
+from evfer import config, recordings
+from evfer.convert import recorded, span
 from evfer.convert.recipe import ConversionConfig, open_dataset
 from evfer.datasets.base import Clip, Dataset, open_frames
 from evfer.emulator import Seed, create
@@ -24,8 +24,8 @@ from evfer.faces import FaceClip, FaceCut, align, find_apex, plan_cut, track
 from evfer.faces.apex import LEAST_HEIGHT
 from evfer.files import sha256_file
 from evfer.formats import EventSource
-from evfer.index import IndexEntry
 from evfer.interpolation import interpolate_pairs
+from evfer.recordings.index import IndexEntry
 from evfer.video import FrameSource
 
 __all__ = [
@@ -60,8 +60,8 @@ def convert_clip(
     frames = dataset.open(clip, source)
     if isinstance(frames, EventSource):
         said = _identity(dataset, clip, source_sha256) | _remarks(frames)
-        sensor.write(path, frames, dataset, said)
-        return index_entry(path, clip, store.inspect(path))
+        recorded.write(path, frames, dataset, said)
+        return index_entry(path, clip, recordings.inspect(path))
     found = _align_frames(frames, clip, settings)
     aligned, times_s = found.face, found.times_s
     camera = create(settings.emulator, _seed(settings, dataset.name, clip))
@@ -88,14 +88,14 @@ def convert_clip(
         "params_sha256": config.digest(shaping),
         "seed": settings.seed,
     }
-    store.write(
+    recordings.write(
         path,
         events,
         SensorSize(size, size),
         attributes,
         duration_us=round(float(times_s[-1]) * 1e6),
     )
-    return index_entry(path, clip, store.inspect(path))
+    return index_entry(path, clip, recordings.inspect(path))
 
 
 def aligned_clip(
@@ -191,8 +191,8 @@ def recover_frames(
         SourceError: if it is no part of a converted set, or its source is missing or changed.
         VideoError: if it comes from an event camera, and so from no frames.
     """
-    attributes = store.inspect(recording)
-    if attributes.get("generator") == sensor.GENERATOR:
+    attributes = recordings.inspect(recording)
+    if attributes.get("generator") == recorded.GENERATOR:
         raise VideoError(f"{recording}: recorded by an event camera, and so from no frames")
     table = recording.resolve().parent.parent / "conversion.toml"
     if not table.is_file() or "clip_id" not in attributes:
@@ -232,9 +232,9 @@ def index_entry(path: Path, clip: Clip, found: Mapping[str, Any]) -> IndexEntry:
     Args:
         path: the recording, in its place.
         clip: its clip.
-        found: what `store.inspect` says of it.
+        found: what `recordings.inspect` says of it.
     """
-    filmed = found["generator"] != sensor.GENERATOR
+    filmed = found["generator"] != recorded.GENERATOR
     report = found["faces"] if filmed else {}
     n_source = found["source_frames"] if filmed else 0
     first, last = found.get("first_frame", 0), found.get("last_frame", n_source - 1)

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import evfer
-from evfer import config, index, store
-from evfer.convert import sensor, span
+from evfer import config, recordings
+from evfer.convert import recorded, span
 from evfer.convert.clip import index_entry, recording_path
 from evfer.convert.recipe import ConversionConfig
 from evfer.datasets.base import Clip, Dataset, Skipped, Survey
 from evfer.emulator import require_backend
 from evfer.errors import ConfigError, EvferError, RecordingError, SourceError
-from evfer.index import IndexEntry
 from evfer.interpolation import require_method
+from evfer.recordings.index import IndexEntry
 
 __all__ = ["Failure", "Plan", "Stale", "describe_failure", "plan"]
 
@@ -130,7 +130,7 @@ def plan(
     settings = settings.resolved(dataset.name)
     survey = dataset.survey(source)
     wanted = _select(survey, limit, tuple(subjects))
-    folder = index.set_folder(data, dataset.set_name)
+    folder = recordings.set_folder(data, dataset.set_name)
     found = _Findings()
     shaping = settings.shaping
     present = set(folder.glob("*/[!.]*.h5"))
@@ -148,7 +148,7 @@ def plan(
         # what it says of itself is not enough: its bytes must be those that were written
         if isinstance(state, IndexEntry) and state.file_sha256 != recorded.get(clip.clip_id):
             try:
-                store.verify(path)
+                recordings.verify_recording(path)
             except RecordingError:
                 return _Outdated("the file is damaged")
         return state
@@ -183,7 +183,7 @@ def describe_failure(clip: Clip, error: BaseException) -> Failure:
 def _recorded(folder: Path) -> dict[str, str]:
     """Give the digests of the recordings as they were written; what index.csv lacks is checked."""
     try:
-        return {entry.clip_id: entry.file_sha256 for entry in index.read_index(folder)}
+        return {entry.clip_id: entry.file_sha256 for entry in recordings.read_index(folder)}
     except (RecordingError, SourceError):
         return {}
 
@@ -256,16 +256,16 @@ def _examine(
 ) -> IndexEntry | _Outdated | _Foreign:
     """Tell whether a new run would make a recording again, byte for byte."""
     try:
-        found = store.inspect(path)
+        found = recordings.inspect(path)
     except RecordingError:
         return _Outdated("the file is damaged") if _may_be_ours(path) else _foreign(path)
-    if found.get("format") != store.FORMAT:
+    if found.get("format") != recordings.FORMAT:
         return _foreign(path)
     version = found.get("generator_version")
     if version != evfer.__version__:
         return _Outdated(f"made by evfer {version}")
-    if found.get("generator") == sensor.GENERATOR:
-        shaping = sensor.shaping(dataset)
+    if found.get("generator") == recorded.GENERATOR:
+        shaping = recorded.shaping(dataset)
     if found.get("params_sha256") != config.digest(shaping):
         return _Outdated(f"another recipe: {_differences(found.get('params'), shaping)}")
     for what, before, now in (

@@ -21,7 +21,7 @@ from evfer.energy.accountings import (
 from evfer.energy.counts import LayerCounts, NetworkCounts
 from evfer.energy.pricing import Bill, Cost, Pricing, price
 from evfer.files import write_text
-from evfer.index import write_table
+from evfer.recordings.index import write_table
 
 __all__ = ["EnergyReport", "LayerLine", "build_report", "write_report"]
 

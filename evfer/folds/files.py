@@ -17,7 +17,7 @@ from evfer.folds.leaks import LeakReport, leak, summary
 from evfer.folds.plan import FoldPlan, make_plan
 from evfer.folds.protocols import build
 from evfer.folds.table import fold_lines, read_rows, require_both_parts
-from evfer.index import IndexEntry, read_index
+from evfer.recordings.index import IndexEntry, read_index
 
 __all__ = ["export", "read", "read_published", "renew", "write"]
 

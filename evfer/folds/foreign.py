@@ -13,7 +13,7 @@ from evfer.datasets.published import PublishedId
 from evfer.errors import RecordingError
 from evfer.folds.plan import FoldPlan, make_plan
 from evfer.folds.table import FoldRow, read_rows, require_both_parts
-from evfer.index import IndexEntry
+from evfer.recordings.index import IndexEntry
 
 __all__ = ["Numbering", "Reading", "read_foreign", "read_numbering"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evfer.folds.plan import FoldPlan, Split
-from evfer.index import IndexEntry, class_names
+from evfer.recordings.index import IndexEntry, class_names
 
 __all__ = [
     "FoldFacts",

@@ -12,7 +12,7 @@ from evfer.datasets.cards import Published
 from evfer.datasets.published import PublishedId
 from evfer.errors import ConfigError, UnknownNameError
 from evfer.folds.plan import FoldPlan, make_plan
-from evfer.index import IndexEntry
+from evfer.recordings.index import IndexEntry
 
 __all__ = ["ALIASES", "PROTOCOLS", "build", "canonical_protocol"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from evfer import index
+from evfer import recordings
 from evfer.errors import RecordingError, SourceError, UnknownNameError
 from evfer.files import whole_file, write_text
 from evfer.formats.prophesee import encode_evt2
@@ -108,7 +108,7 @@ def export(
 def _export_set(
     folder: Path, to: str, out: Path, on_progress: Callable[[int, int], None] | None
 ) -> Exported:
-    entries = index.read_index(folder)
+    entries = recordings.read_index(folder)
     target = out / folder.resolve().name
     files, n_events, table = [], 0, io.StringIO(newline="")
     rows = csv.writer(table, lineterminator="\n")

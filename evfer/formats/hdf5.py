@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer import store
+from evfer import recordings
 from evfer.errors import EventsError, MissingExtra, RecordingError
 from evfer.events import SensorSize
 from evfer.formats.names import column_name, unit_of_name
@@ -75,11 +75,11 @@ def stored_size(path: Path) -> SensorSize | None:
 
 
 def _is_own(file: h5py.File) -> bool:
-    return bool(_text(file.attrs.get("format")) == store.FORMAT)
+    return bool(_text(file.attrs.get("format")) == recordings.FORMAT)
 
 
 def _read_own(path: Path, params: ReadParams) -> EventSource:
-    recording = store.read(path, params.size)
+    recording = recordings.read(path, params.size)
     duration = recording.attributes.get("duration_us")
     return assemble(
         path,

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer import store
+from evfer import recordings
 from evfer.errors import DataError, RecordingError
 from evfer.events import Columns, Events, SensorSize
 from evfer.files import sha256_file
-from evfer.index import IndexEntry, class_names, fingerprint_text, read_index
 from evfer.loading import cache
 from evfer.loading.cache import Packed, Part
+from evfer.recordings.index import IndexEntry, class_names, fingerprint_text, read_index
 from evfer.transforms.edits import Facts
 
 __all__ = ["EventSet", "load_set", "pack_events"]
@@ -112,14 +112,14 @@ class _Recordings:
 
     def __init__(self, folder: Path, entries: Sequence[IndexEntry]) -> None:
         self._folder, self._entries = folder, entries
-        self._looked: dict[int, store.Layout] = {}
+        self._looked: dict[int, recordings.Layout] = {}
         self.size: SensorSize | None = None
 
     def read(self, clip: int, parts: Sequence[Part]) -> list[NDArray[Any]]:
         """Read parts of a clip's columns."""
         return self.look(clip).read(parts)
 
-    def look(self, clip: int) -> store.Layout:
+    def look(self, clip: int) -> recordings.Layout:
         """Look at a clip's recording.
 
         Raises:
@@ -129,7 +129,7 @@ class _Recordings:
             return self._looked[clip]
         entry = self._entries[clip]
         path = self._folder / entry.path
-        found = store.layout(path)
+        found = recordings.layout(path)
         if not _is_same(found, entry):
             raise RecordingError(
                 f"{path}: not the recording that was converted",
@@ -152,7 +152,7 @@ class _Recordings:
         return found
 
 
-def _is_same(found: store.Layout, entry: IndexEntry) -> bool:
+def _is_same(found: recordings.Layout, entry: IndexEntry) -> bool:
     """Compare a recording with its line in the index, by what its header says.
 
     Whether its events are what the header says takes reading them all, which evfer verify does. A

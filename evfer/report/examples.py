@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from evfer import index, store
+from evfer import recordings
 from evfer.errors import EvferError, SourceError
 from evfer.pictures import (
     DARK,
@@ -140,7 +140,7 @@ def collect(
     for arena, clip_id in wanted[:_MOST]:
         try:
             path = find_recording(arena, clip_id, runs, data)
-            recording = store.read(path)
+            recording = recordings.read(path)
         except EvferError as error:
             missing.append(str(error))
             continue
@@ -171,8 +171,8 @@ def find_recording(arena: Arena, clip_id: str, runs: Mapping[str, Run], data: Pa
     )
     for folder in folders:
         try:
-            there = index.find_set(folder, arena.set_name)
-            for entry in index.read_index(there):
+            there = recordings.find_set(folder, arena.set_name)
+            for entry in recordings.read_index(there):
                 if entry.clip_id == clip_id:
                     return there / entry.path
             problem = SourceError(f"{clip_id} is not in {there}")
@@ -184,7 +184,7 @@ def find_recording(arena: Arena, clip_id: str, runs: Mapping[str, Run], data: Pa
 def _example(
     arena: Arena,
     clip_id: str,
-    recording: store.Recording,
+    recording: recordings.Recording,
     beside: Frames | None,
 ) -> Example:
     events, size = recording.events, recording.sensor_size

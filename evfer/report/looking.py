@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from PIL import Image
 
-from evfer import store
+from evfer import recordings
 from evfer.errors import EvferError
 from evfer.pictures import LIGHT, accumulate, event_picture
 from evfer.pictures.drawing import shorten
@@ -154,13 +154,13 @@ def _look(
     from evfer.report.looking_torch import rate_maps
 
     chosen = _choose(row)
-    recordings = [store.read(find_recording(arena, said.clip_id, runs, data)) for said in chosen]
+    shown = [recordings.read(find_recording(arena, said.clip_id, runs, data)) for said in chosen]
     recipe: Mapping[str, Any] = runs[row.run].recipe(row)
-    maps = rate_maps(row, weights, recipe, recordings, _MOST_LAYERS)
+    maps = rate_maps(row, weights, recipe, shown, _MOST_LAYERS)
     if not any(maps):
         return ()
     looks = []
-    for said, recording, layers in zip(chosen, recordings, maps, strict=True):
+    for said, recording, layers in zip(chosen, shown, maps, strict=True):
         events, size = recording.events, recording.sensor_size
         end = int(events["t"][-1]) + 1 if len(events) else 1
         counts = accumulate(events, size, 0, end)

@@ -18,9 +18,9 @@ from evfer.energy.weights_torch import read_weights_file
 from evfer.errors import RecordingError
 from evfer.frames import FramesParams, fill_frames
 from evfer.models.neurons import SpikingJellyNode, SpikingNode
+from evfer.recordings.file import Recording
 from evfer.region import Region
 from evfer.report.rows import FoldRow
-from evfer.store import Recording
 
 __all__ = ["rate_maps", "weights_key"]
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from evfer import config, index
+from evfer import config, recordings
 from evfer.bench import Row, make_jobs, row_key
 from evfer.bench.fold import FoldJob
+from evfer.bench.prepare import prepare
 from evfer.bench.rows import open_rows
 from evfer.errors import SourceError
-from evfer.measure import prepare
 from evfer.study.recipe import StudyConfig
 
 __all__ = ["Grid", "Place", "lay_out"]
@@ -96,7 +96,7 @@ def lay_out(
     }
     found: list[tuple[tuple[int, ...], FoldJob, Place]] = []
     leaks: dict[str, tuple[str, ...]] = {}
-    datasets = list(params.datasets) or index.list_sets(data)
+    datasets = list(params.datasets) or recordings.list_sets(data)
     if not datasets:
         raise SourceError(
             f"no converted set under {data / 'FerDVS'}",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer import index, store
+from evfer import recordings
 from evfer.errors import ConfigError, RecordingError
 from evfer.events import Events, SensorSize
 from evfer.view.clip import Clip, ViewParams
@@ -67,7 +67,7 @@ def render(
         _render_set(path, out, params, progress)
         return out
     _check_ending(out, _WRITERS, "a recording")
-    recording = store.read(path, sensor_size)
+    recording = recordings.read(path, sensor_size)
     clip = clip_of(recording, name=path.stem, frames=frames, frame_times_s=frame_times_s)
     _WRITERS[out.suffix.lower()](clip, out, params, player, progress)
     return out
@@ -111,7 +111,7 @@ def render_events(
     """
     out = Path(out)
     _check_ending(out, _WRITERS, "a recording")
-    recording = store.Recording(events, sensor_size, {})
+    recording = recordings.Recording(events, sensor_size, {})
     clip = clip_of(
         recording,
         title=title,
@@ -125,7 +125,7 @@ def render_events(
 
 
 def clip_of(
-    recording: store.Recording,
+    recording: recordings.Recording,
     *,
     name: str = "",
     title: str | None = None,
@@ -211,7 +211,7 @@ _SET_WRITERS = (".png", ".html")
 
 
 def _render_set(folder: Path, out: Path, params: ViewParams, progress: Progress | None) -> None:
-    entries = index.read_index(folder)
+    entries = recordings.read_index(folder)
     if not entries:
         raise RecordingError(f"{folder}: its index names no recording", expected="one or more")
     chosen = choose_clips(entries, params.clips_per_class)
@@ -219,7 +219,7 @@ def _render_set(folder: Path, out: Path, params: ViewParams, progress: Progress 
     rows: dict[str, list[Clip]] = {name: [] for name in chosen}
     done = 0
     for name, entry in ((name, entry) for name, group in chosen.items() for entry in group):
-        recording = store.read(folder / entry.path)
+        recording = recordings.read(folder / entry.path)
         rows[name].append(clip_of(recording, title="", subtitle=entry.clip_id))
         done += 1
         if progress is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evfer.index import IndexEntry
+from evfer.recordings.index import IndexEntry
 
 __all__ = ["choose_clips", "describe_set"]
 

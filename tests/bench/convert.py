@@ -34,7 +34,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer import convert, provenance, store, video, workers
+from evfer import convert, provenance, recordings, video, workers
 from evfer.convert.clip import convert_clip
 from evfer.datasets.folder import Folder
 from evfer.emulator import create
@@ -129,7 +129,7 @@ def time_stages(source: Source, folder: Path) -> dict[str, float]:
     camera = create(SETTINGS.emulator, (0, 1))
     events = np.concatenate([from_raw(camera.run(*pair)) for pair in pairs])
     marks["emulate"] = time.process_time()
-    store.write(folder / "a.h5", events, SensorSize(200, 200), {}, duration_us=10**8)
+    recordings.write(folder / "a.h5", events, SensorSize(200, 200), {}, duration_us=10**8)
     marks["write"] = time.process_time()
     names = list(marks)
     return {

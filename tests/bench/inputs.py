@@ -34,7 +34,7 @@ import tonic
 import torch
 from tonic import transforms as theirs
 
-from evfer import index, provenance, store
+from evfer import provenance, recordings
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.files import sha256_file
 from evfer.frames import FramesParams, fill_frames, to_frames
@@ -146,18 +146,18 @@ class Published:
 
 def make_set(root: Path, n_clips: int) -> Path:
     """Write a set of recordings."""
-    folder = index.set_folder(root, "BenchDVS")
+    folder = recordings.set_folder(root, "BenchDVS")
     entries = []
     rng = np.random.default_rng(0)
     for i in range(n_clips):
         events = make_events(int(rng.normal(216_000, 40_000)), i)
         path = f"S{i:03d}/001.h5"
-        digest = store.write(folder / path, events, SENSOR, {}, duration_us=900_000)
+        digest = recordings.write(folder / path, events, SENSOR, {}, duration_us=900_000)
         size, of_file = (folder / path).stat().st_size, sha256_file(folder / path)
         labels = (i % 6 + 1, f"label{i % 6}")
         entry = (f"S{i:03d}/001", path, f"S{i:03d}", 1, *labels, len(events), 900_000, size)
-        entries.append(index.IndexEntry(*entry, of_file, digest, "", 30.0, 27))
-    index.write_index(folder, entries)
+        entries.append(recordings.IndexEntry(*entry, of_file, digest, "", 30.0, 27))
+    recordings.write_index(folder, entries)
     return folder
 
 
@@ -165,7 +165,7 @@ def epochs(n_clips: int, passes: int) -> None:
     """Compare whole epochs."""
     with tempfile.TemporaryDirectory() as name:
         folder = make_set(Path(name), n_clips)
-        entries = index.read_index(folder)
+        entries = recordings.read_index(folder)
         published = Published(folder, [entry.path for entry in entries])
         recipe = load_config("spiking-fer", "spiking-fer", "code")
         drawn = build(recipe.augment)

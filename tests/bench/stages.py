@@ -18,7 +18,7 @@ from pathlib import Path
 
 import cv2
 
-from evfer import store
+from evfer import recordings
 from evfer.datasets.demo import DemoHeads
 from evfer.emulator import DVSEmulator
 from evfer.events import SensorSize, from_raw
@@ -38,7 +38,7 @@ def measure(clip: HeadClip, spent: dict[str, list[float]], folder: Path) -> None
     marks.append(time.process_time())
     events = from_raw(DVSEmulator(seed=0).run(more, times_s))
     marks.append(time.process_time())
-    store.write(folder / "a.h5", events, SensorSize(200, 200), {}, duration_us=10**6)
+    recordings.write(folder / "a.h5", events, SensorSize(200, 200), {}, duration_us=10**6)
     marks.append(time.process_time())
     stages = ("render", "faces", "between", "emulate", "write")
     for name, start, end in zip(stages, marks, marks[1:], strict=False):

@@ -141,7 +141,7 @@ def test_verify(capsys, data, tmp_path):
     assert code == 0
     assert "the same 12 clips" in out
     other = tmp_path / "fingerprint.txt"
-    from evfer.index import fingerprint_text, read_fingerprint
+    from evfer.recordings.index import fingerprint_text, read_fingerprint
 
     pairs = read_fingerprint(folder / "fingerprint.txt")
     pairs["S001/002"] = "0" * 64
@@ -243,7 +243,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, workers):
     assert process.returncode == 130
     assert "What is finished is kept" in err
     assert "Traceback" not in err
-    from evfer.index import read_index
+    from evfer.recordings.index import read_index
 
     entries = read_index(folder)
     # each worker's latest may be whole on disk, yet too late for the index; the next run finds it

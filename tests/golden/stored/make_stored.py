@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evfer import index, store
+from evfer import recordings
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.files import sha256_file
 
@@ -28,21 +28,21 @@ def make_events(seed, label):
 
 
 def main(data):
-    root = index.set_folder(data, "StoredDVS")
+    root = recordings.set_folder(data, "StoredDVS")
     entries = []
     for person in range(6):
         for take, (code, label) in enumerate(LABELS.items()):
             events = make_events(2 * person + take, code)
             path = f"S{person:03d}/{take:03d}.h5"
-            digest = store.write(root / path, events, SENSOR, {}, duration_us=90_000)
+            digest = recordings.write(root / path, events, SENSOR, {}, duration_us=90_000)
             size, file_digest = (root / path).stat().st_size, sha256_file(root / path)
             entries.append(
-                index.IndexEntry(
+                recordings.IndexEntry(
                     path.removesuffix(".h5"), path, f"S{person:03d}", take, code, label,
                     len(events), 90_000, size, file_digest, digest, "", 25.0, 9,
                 )
             )  # fmt: skip
-    index.write_index(root, entries)
+    recordings.write_index(root, entries)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer import config, folds, index, store
+from evfer import config, folds, recordings
 from evfer.bench import Row, load_weights, row_key
 from evfer.bench.rows import open_rows
 from evfer.datasets import cards
@@ -111,9 +111,9 @@ def meter(
     row = _find_row(model, dataset, run, weights, fold)
     if row is not None:
         dataset = dataset or str(row[0].get("set", ""))
-    place = index.find_set(data, dataset) if dataset else None
-    entries = index.read_index(place) if place else []
-    n_classes = len(index.class_names(entries)) if entries else 6
+    place = recordings.find_set(data, dataset) if dataset else None
+    entries = recordings.read_index(place) if place else []
+    n_classes = len(recordings.class_names(entries)) if entries else 6
     asked = _Asked(place, n_classes, recipe, seed, keys)
     found = _trained(row, asked) if row else _build(model, asked, weights)
     clips, remarks = _choose(place, entries, found.row, fold, limit)
@@ -215,8 +215,8 @@ def _trained(row: tuple[Row, Path], asked: _Asked) -> _Found:
         frames = load_config(asked.recipe, found["model"], "strict", asked.keys).frames
     told = found.get("data_fingerprint")
     if asked.place and told:
-        now = index.read_index(asked.place)
-        digest = index.fingerprint_text((e.clip_id, e.events_sha256) for e in now)[1]
+        now = recordings.read_index(asked.place)
+        digest = recordings.fingerprint_text((e.clip_id, e.events_sha256) for e in now)[1]
         if digest != told:
             remarks.append("The set has been converted anew since these weights were trained.")
     if found.get("precision", "no") != "no":
@@ -320,11 +320,11 @@ def _names(row: Row, dataset: str) -> bool:
 
 def _choose(
     place: Path | None,
-    entries: Sequence[index.IndexEntry],
+    entries: Sequence[recordings.IndexEntry],
     row: Row | None,
     fold: int | None,
     limit: int | None,
-) -> tuple[list[index.IndexEntry], list[str]]:
+) -> tuple[list[recordings.IndexEntry], list[str]]:
     """Choose the clips to run on: a result's test clips, those of the set's own folds, or all."""
     if place is None:
         return [], []
@@ -357,7 +357,7 @@ def _choose(
 def _count(
     found: _Found,
     place: Path | None,
-    clips: Sequence[index.IndexEntry],
+    clips: Sequence[recordings.IndexEntry],
     tell: Callable[[], None],
 ) -> NetworkCounts:
     import torch
@@ -375,9 +375,9 @@ def _count(
     return count(found.module, frames())
 
 
-def _frames(place: Path, clip: index.IndexEntry, params: FramesParams) -> NDArray[Any]:
+def _frames(place: Path, clip: recordings.IndexEntry, params: FramesParams) -> NDArray[Any]:
     """Make a clip's frames, as testing does."""
-    columns, size = store.read_columns(place / clip.path)
+    columns, size = recordings.read_columns(place / clip.path)
     region = Region(0, 0, size.width, size.height)
     made = np.zeros(params.shape(region), np.uint8 if params.binary else np.float32)
     fill_frames(made, *columns, size, params, region)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from evfer import folds, index, transforms
+from evfer import folds, recordings, transforms
 from evfer.bench import BenchConfig, BenchEvent, Row, load_config, make_jobs, run
-from evfer.bench.choice import explain_choices, name_choices
 from evfer.bench.fold import FoldJob
+from evfer.bench.optimism import explain_choices, name_choices
 from evfer.datasets import cards
 from evfer.errors import ConfigError, EvferError, SourceError, UnknownNameError
 from evfer.folds import FoldPlan
@@ -87,7 +87,7 @@ def prepare(
         ConfigError: for a name, value, recipe or fold that cannot be used.
         RecordingError: if a set's own folds do not fit it.
     """
-    names = list(datasets) or index.list_sets(data)
+    names = list(datasets) or recordings.list_sets(data)
     if not names:
         raise SourceError(
             f"no converted set under {data / 'FerDVS'}",
@@ -99,8 +99,8 @@ def prepare(
     augment = None if eda is None else transforms.parse_names(eda)
     found = []
     for name in names:
-        folder = index.find_set(data, name)
-        entries = index.read_index(folder)
+        folder = recordings.find_set(data, name)
+        entries = recordings.read_index(folder)
         own = None if protocol else folds.read(folder, entries)
         # a card's short recipe is not the published protocol, so that takes the network's own
         card = None if protocol in _PUBLISHED else cards.find_by_set(folder.name)
@@ -118,7 +118,7 @@ def prepare(
             split = dataclasses.replace(split, n_folds=n_folds)
         plans = _plans(folder, entries, own, kind, split, seed)
         plan = plans[0]
-        n_classes, n_steps = len(index.class_names(entries)), settings.frames.n_steps
+        n_classes, n_steps = len(recordings.class_names(entries)), settings.frames.n_steps
         module = create(model, n_classes, n_steps, seed=0, **settings.model)
         for fold in only_folds or ():
             if not 0 <= fold < len(plan.splits):
@@ -204,7 +204,7 @@ def measure(
 
 def _plans(
     folder: Path,
-    entries: Sequence[index.IndexEntry],
+    entries: Sequence[recordings.IndexEntry],
     own: FoldPlan | None,
     protocol: str,
     split: SplitParams,

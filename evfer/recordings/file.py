@@ -23,7 +23,6 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer.chunks import Chunks, locate, narrowed, unpack
 from evfer.errors import EventsError, RecordingError
 from evfer.events import (
     MAX_TIME_US,
@@ -35,6 +34,7 @@ from evfer.events import (
     validate,
 )
 from evfer.files import whole_file
+from evfer.recordings.chunks import Chunks, locate, narrowed, unpack
 
 __all__ = [
     "FORMAT",
@@ -46,7 +46,7 @@ __all__ = [
     "read",
     "read_columns",
     "sensor_size",
-    "verify",
+    "verify_recording",
     "write",
 ]
 
@@ -335,7 +335,7 @@ def sensor_size(path: Path) -> SensorSize:
         return _sensor_size(_attributes(file, path), None, path)
 
 
-def verify(path: Path) -> str:
+def verify_recording(path: Path) -> str:
     """Recompute the digest of a recording's events and compare it with the stored one.
 
     Returns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evfer.faces.report import LARGE_OUTSIDE, LARGE_RESIDUAL, SMALL_IOD
-from evfer.index import IndexEntry
+from evfer.recordings.index import IndexEntry
 
 __all__ = ["find_concerns"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import evfer
-from evfer import config, store
+from evfer import config, recordings
 from evfer.convert.recipe import PIPELINE_VERSION
 from evfer.datasets.base import Dataset
 from evfer.formats import EventSource, ReadParams
@@ -51,4 +51,4 @@ def write(
         "params": config.canonical_json(settings),
         "params_sha256": config.digest(settings),
     }
-    store.write(path, source.events, source.sensor_size, said, duration_us=source.duration_us)
+    recordings.write(path, source.events, source.sensor_size, said, duration_us=source.duration_us)

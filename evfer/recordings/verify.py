@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from evfer import config, store
+from evfer import config
 from evfer.errors import ConfigError, EvferError, RecordingError
 from evfer.files import sha256_file
-from evfer.index import IndexEntry, fingerprint_text, read_fingerprint, read_index
+from evfer.recordings.file import verify_recording
+from evfer.recordings.index import IndexEntry, fingerprint_text, read_fingerprint, read_index
 
-__all__ = ["Verification", "verify"]
+__all__ = ["Verification", "verify_set"]
 
 _NO_MATTER = ("name", "about", "interpolation.device", "interpolation.weights")
 """Keys of a recipe that shape no recording; weights count by what they hold."""
@@ -49,7 +50,7 @@ class Verification:
         return not (self.damaged or self.differing or self.only_here or self.only_there)
 
 
-def verify(
+def verify_set(
     folder: Path,
     against: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -130,7 +131,7 @@ def _spell(value: object) -> str:
 
 def _check(folder: Path, entry: IndexEntry) -> str:
     path = folder / entry.path
-    digest = store.verify(path)
+    digest = verify_recording(path)
     if digest != entry.events_sha256 or sha256_file(path) != entry.file_sha256:
         raise RecordingError(
             f"{path}: the file is whole, but not the one that index.csv lists",

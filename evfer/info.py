@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from evfer import formats, index, store
+from evfer import formats, recordings
 from evfer.errors import RecordingError, SourceError
 
 __all__ = ["describe"]
@@ -30,7 +30,7 @@ def describe(path: Path) -> dict[str, Any]:
     """
     if path.is_file() and path.suffix in (".h5", ".hdf5"):
         try:
-            return {"kind": "recording", "path": str(path), **store.inspect(path)}
+            return {"kind": "recording", "path": str(path), **recordings.inspect(path)}
         except RecordingError:
             if formats.sensor_size(path) is None:  # damaged, rather than another tool's
                 raise
@@ -39,7 +39,7 @@ def describe(path: Path) -> dict[str, Any]:
     if (path / "index.csv").is_file():
         return _describe_set(path)
     if (path / "FerDVS").is_dir():
-        return {"kind": "data folder", "path": str(path), "sets": index.list_sets(path)}
+        return {"kind": "data folder", "path": str(path), "sets": recordings.list_sets(path)}
     if (path / "rows.jsonl").is_file():
         return _describe_run(path)
     runs = sorted(file.parent for file in path.glob("*/rows.jsonl"))
@@ -71,8 +71,8 @@ def _describe_events(path: Path) -> dict[str, Any]:
 
 
 def _describe_set(folder: Path) -> dict[str, Any]:
-    entries = index.read_index(folder)
-    _, fingerprint = index.fingerprint_text((e.clip_id, e.events_sha256) for e in entries)
+    entries = recordings.read_index(folder)
+    _, fingerprint = recordings.fingerprint_text((e.clip_id, e.events_sha256) for e in entries)
     found: dict[str, Any] = {
         "kind": "data set",
         "path": str(folder),

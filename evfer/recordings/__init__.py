@@ -1,0 +1,56 @@
+"""Recordings on disk: the event file, a set's index and fingerprint, and whether both are whole."""
+
+from evfer.recordings.file import (
+    FORMAT,
+    Layout,
+    Recording,
+    inspect,
+    layout,
+    read,
+    read_columns,
+    sensor_size,
+    verify_recording,
+    write,
+)
+from evfer.recordings.index import (
+    IndexEntry,
+    class_names,
+    find_set,
+    fingerprint_text,
+    labels_digest,
+    list_sets,
+    read_fingerprint,
+    read_index,
+    read_table,
+    set_folder,
+    write_index,
+    write_table,
+)
+from evfer.recordings.verify import Verification, verify_set
+
+__all__ = [
+    "FORMAT",
+    "IndexEntry",
+    "Layout",
+    "Recording",
+    "Verification",
+    "class_names",
+    "find_set",
+    "fingerprint_text",
+    "inspect",
+    "labels_digest",
+    "layout",
+    "list_sets",
+    "read",
+    "read_columns",
+    "read_fingerprint",
+    "read_index",
+    "read_table",
+    "sensor_size",
+    "set_folder",
+    "verify_recording",
+    "verify_set",
+    "write",
+    "write_index",
+    "write_table",
+]
