@@ -28,7 +28,7 @@ LAYOUTS = {
 
 
 def unpack(stored, column, limit, start=0, stop=None):
-    """Read a column as `evfer.store` does, chunk by chunk where they can be found."""
+    """Read a column as `evfer.recordings` does, chunk by chunk where they can be found."""
     if stored.file.mode == "r+":
         stored.file.flush()
     stop, kind = len(stored) if stop is None else stop, np.min_scalar_type(limit - 1)

@@ -3,7 +3,7 @@
     counting_torch.count(module, frames) -> NetworkCounts    what really flows, by layer and step
     build_report(counts, model)          -> EnergyReport     full, paper, legacy, baselines
 
-Everything here but the files named `*_torch.py` works on plain numbers. `evfer.metering` finds a
+Everything here but the files named `*_torch.py` works on plain numbers. `evfer.bench.meter` finds a
 trained network and its test clips by name and does both.
 """
 

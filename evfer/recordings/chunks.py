@@ -1,6 +1,6 @@
 """Columns of an event table, unpacked chunk by chunk.
 
-HDF5 unpacks a chunk of `evfer.store` with zlib, byte by byte into 32-bit numbers. The same chunks
+HDF5 unpacks a chunk of `evfer.recordings` with zlib, byte by byte into 32-bit numbers. The same chunks
 taken as they lie in the file, unpacked by libdeflate and put together in the narrowest type, give
 the same column in a third of the time, and a part of it without the rest. Tables of any other
 layout go through HDF5.
