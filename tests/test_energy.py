@@ -16,7 +16,7 @@ from spikingjelly.activation_based import neuron as sj_neuron
 from torch import nn
 from torch.nn import functional as F
 
-from evfer.energy import Pricing, price
+from evfer.energy import Pricing, build_report, price
 from evfer.energy.counting_torch import count
 from evfer.energy.counts import Tally
 from evfer.models import create
@@ -438,3 +438,12 @@ class TestAgainstLoops:
         mine, other = count(layers, frames), count(functions, frames)
         for a, b in zip(mine.layers, other.layers, strict=True):
             assert (a.kind, a.steps, a.values, a.folded) == (b.kind, b.steps, b.values, b.folded)
+
+
+def test_large_activations_are_no_counts_of_spikes():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    with torch.no_grad():
+        net[1].weight.fill_(1e15)  # as a network that training has blown up
+        net[1].bias.zero_()
+    report = build_report(count(net, torch.ones(1, 1, 1, 2, 2)), "net")
+    assert 0 < report.summary()["full_mj"] < 1e-6

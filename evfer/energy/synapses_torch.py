@@ -19,6 +19,7 @@ from evfer.energy.counts import Tally, Values
 
 __all__ = ["Convolution", "inspect_values", "tally_convolution", "tally_linear", "worse"]
 
+_WHOLE_FLOATS = 2**24
 _RANK: tuple[Values, ...] = ("", "silent", "binary", "integer", "real")
 
 
@@ -111,7 +112,9 @@ def inspect_values(x: Tensor) -> Values:
         return "silent"
     if _is_binary(x):
         return "binary"
-    return "integer" if bool((x == x.round()).all()) and bool(x.isfinite().all()) else "real"
+    # beyond it a float32 has no fraction left: that is size, and no count of spikes
+    counts = bool((x == x.round()).all()) and float(x.abs().max()) < _WHOLE_FLOATS
+    return "integer" if counts else "real"
 
 
 def _is_binary(x: Tensor) -> bool:
