@@ -142,14 +142,13 @@ def validate(events: Any, sensor_size: SensorSize) -> None:
     check_column("t", events.t, MAX_TIME_US + 1)
 
 
-def check_column(name: str, values: NDArray[Any], limit: int, first: int = 0) -> None:
-    """Check a column of events, or a part of one.
+def check_column(name: str, values: NDArray[Any], limit: int) -> None:
+    """Check a column of events.
 
     Args:
         name: "x", "y" or "t"; times may not go back.
         values: its values, shape (n,); n may be 0.
         limit: what they stay below.
-        first: number of the first event, for the error.
 
     Raises:
         EventsError: naming the first event that breaks a rule.
@@ -161,10 +160,10 @@ def check_column(name: str, values: NDArray[Any], limit: int, first: int = 0) ->
         if back.any():
             i = int(np.flatnonzero(back)[0]) + 1
             raise EventsError(
-                f"event {first + i} at {values[i]} us stands after one at {values[i - 1]} us",
+                f"event {i} at {values[i]} us stands after one at {values[i - 1]} us",
                 expected="times that never go back",
             )
     if values.max() >= limit or (values.dtype.kind != "u" and values.min() < 0):
         i = int(np.flatnonzero((values < 0) | (values >= limit))[0])
         found = f"is at {values[i]} us" if name == "t" else f"has {name} = {values[i]}"
-        raise EventsError(f"event {first + i} {found}", expected=f"0 to {limit - 1}")
+        raise EventsError(f"event {i} {found}", expected=f"0 to {limit - 1}")

@@ -1,6 +1,7 @@
 """Names that stand for objects: a built-in table first, then outsiders' entry points.
 
-Groups are entry-point groups: `evfer.datasets` and `evfer.models`. A package adds a model with
+Groups are entry-point groups: `evfer.datasets`, `evfer.models` and `evfer.losses`. A package
+adds a model with
 
     [project.entry-points."evfer.models"]
     my-net = "my_package.net:build"
@@ -41,6 +42,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "folder": "evfer.datasets.folder:Folder",
         "mmi": "evfer.datasets.mmi:MMI",
     },
+    "evfer.losses": {"cross_entropy": "evfer.training.losses:cross_entropy"},
     "evfer.models": {
         "cnn1": "evfer.models.cnn:cnn1",
         "logistic": "evfer.models.baselines:logistic",
@@ -114,6 +116,7 @@ def load(group: str, name: str) -> Any:
         ConfigError: if the object cannot be imported; the message says why.
     """
     kind = group.removeprefix("evfer.").removesuffix("s").replace("dataset", "data set")
+    kind = kind.replace("losse", "loss")
     name = canonical(group, name)
     if ":" in name:
         target = name

@@ -8,8 +8,8 @@ from torch import nn
 
 from evfer.config import build
 from evfer.events import EVENT_DTYPE, SensorSize
-from evfer.loading import EventSet, pack_events
-from evfer.recipe import BenchConfig
+from evfer.inputs import EventSet, pack_events
+from evfer.training.recipe import BenchConfig
 
 SENSOR = SensorSize(32, 32)
 CLASSES = ("happy", "fear", "surprise")

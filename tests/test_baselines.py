@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from evfer import metrics
 from evfer.errors import ConfigError, UnknownNameError
 from evfer.models import Estimator, count_parameters, create
-from evfer.recipe import default_recipe, load_config
 from evfer.training import FoldTask, fit
+from evfer.training.recipe import default_recipe, load_config
 
 
 def task_of(data, **sections):

@@ -22,8 +22,8 @@ from evfer.errors import RecordingError
 from evfer.events import Columns
 from evfer.files import host_tag, sha256_file
 from evfer.frames import FramesParams
-from evfer.loading import cache, load_set, make_frames, pack_events
-from evfer.loading.cache import Packed
+from evfer.inputs import cache, load_set, make_frames, pack_events
+from evfer.inputs.cache import Packed
 
 LENGTHS = (40, 0, 90, 7, 55, 61, 33)
 
@@ -175,7 +175,7 @@ def test_threads_that_ask_at_once_get_the_same(folder, truth):
 FILL = """
 import hashlib, random, sys
 from pathlib import Path
-from evfer.loading import cache, load_set
+from evfer.inputs import cache, load_set
 cache.ROWS = 16
 data = load_set(Path(sys.argv[1]))
 found = {}

@@ -28,9 +28,9 @@ from evfer.energy.accountings import LEGACY_LAYERS
 from evfer.energy.counting_torch import count
 from evfer.energy.counts import LayerCounts, NetworkCounts
 from evfer.errors import ConfigError, DataError, RecordingError, SourceError, UnknownNameError
-from evfer.loading import load_set, make_frames
+from evfer.inputs import load_set, make_frames
 from evfer.models import create
-from evfer.recipe import load_config
+from evfer.training.recipe import load_config
 
 TINY = {
     "frames": {"n_steps": 3, "size": 32},

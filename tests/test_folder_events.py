@@ -17,7 +17,7 @@ from evfer.errors import ConfigError, MissingExtra, RecordingError, SourceError,
 from evfer.events import SensorSize
 from evfer.formats import EXPORTS, EventSource, read, write
 from evfer.info import describe
-from evfer.loading import load_set
+from evfer.inputs import load_set
 from evfer.recordings.index import read_index, set_folder
 from evfer.recordings.verify import verify_set
 from evfer.testing import check_dataset

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evfer import folds, metrics, recordings
 from evfer.errors import ConfigError, RecordingError, UnknownNameError
-from evfer.holdout import hold_out
+from evfer.training.validation import validation_split
 
 DEMO = entries_of((f"S{s:03d}", label) for s in range(1, 13) for label in range(1, 7) for _ in "ab")
 
@@ -67,7 +67,7 @@ def test_validation_people_are_neither_trained_on_nor_tested(rows, seed, protoco
         if len(set(people)) < 2:
             continue
         labels = [entries[i].label for i in split.train]
-        kept, held = hold_out(people, labels, 0.2, seed=seed, fold=split.fold)
+        kept, held = validation_split(people, labels, 0.2, seed=seed, fold=split.fold)
         assert sorted(kept + held) == list(range(len(people)))
         inner, outer = {people[i] for i in kept}, {people[i] for i in held}
         tested = {entries[i].subject for i in split.test}

@@ -14,8 +14,8 @@ LAYERS = [
     {"events", "config", "files", "plugins", "provenance", "region"},
     {"recordings", "video", "workers", "formats"},
     {"faces", "heads", "interpolation", "emulator", "frames", "transforms", "pictures"},
-    {"datasets", "folds", "models", "metrics", "recipe", "holdout"},
-    {"convert", "loading", "energy", "ferdvs"},
+    {"datasets", "folds", "models", "metrics"},
+    {"convert", "inputs", "energy", "ferdvs"},
     {"training"},
     {"bench"},
     {"report", "study", "view", "demo", "catalog", "doctor", "info"},
@@ -23,7 +23,7 @@ LAYERS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 APART = LAYERS[3]
-TORCH_HOMES = {"models", "loading", "training", "bench"}
+TORCH_HOMES = {"models", "inputs", "training", "bench"}
 HEAVY = {"torch", "dlib", "cv2", "numba", "tonic", "matplotlib", "accelerate", "spikingjelly"}
 
 

@@ -14,9 +14,9 @@ from evfer import recordings, transforms
 from evfer.errors import ConfigError, DataError, RecordingError, SourceError
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.frames import FramesParams, to_frames
-from evfer.loading import DeviceSet, Loader, load_set, make_frames, pack_events
-from evfer.loading.cache import Packed
-from evfer.loading.device import make_frames_on
+from evfer.inputs import EventsOnDevice, Loader, load_set, make_frames, pack_events
+from evfer.inputs.cache import Packed
+from evfer.inputs.device import make_frames_on
 
 CLASSES = ("happy", "fear", "surprise")
 
@@ -269,7 +269,7 @@ def test_tensors_give_the_frames_of_the_walk(names, more, seed, kind, size, bina
     events["t"] //= 1 if seed % 2 else 4000
     data = pack_events([make_events(9, 1), events], [0, 1], ["a", "b"], SENSOR, CLASSES)
     params = FramesParams(4, kind, "exact", binary, *size, event_count=5)
-    held = DeviceSet.on(data, torch.device("cpu"))
+    held = EventsOnDevice.on(data, torch.device("cpu"))
     for rng in (None, seed):
         draws = [None if rng is None else np.random.default_rng(rng) for _ in range(2)]
         found = make_frames_on(held, 1, params, augmentation, draws[0])
@@ -282,7 +282,7 @@ def test_tensors_give_the_frames_of_the_walk(names, more, seed, kind, size, bina
 
 
 def test_a_loader_on_a_device_gives_the_same_batches(data):
-    held = DeviceSet.on(data, torch.device("cpu"))
+    held = EventsOnDevice.on(data, torch.device("cpu"))
     # the last needs the CPU: two drops in a row
     for names in ("hflip,noise,eventdrop,crop", "drop_events,drop_area"):
         settings_ = {"augmentation": transforms.build(transforms.parse_names(names))}

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from evfer.errors import ConfigError
 from evfer.training import fit
-from evfer.training.mixup import mix
+from evfer.training.losses import mix
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,8 +11,8 @@ from evfer import transforms
 from evfer.errors import ConfigError
 from evfer.events import SensorSize
 from evfer.frames import FramesParams, to_frames
-from evfer.loading import DeviceSet, Loader, make_frames, pack_events
-from evfer.loading.device import make_frames_on
+from evfer.inputs import EventsOnDevice, Loader, make_frames, pack_events
+from evfer.inputs.device import make_frames_on
 from evfer.region import Region
 from evfer.training import FoldTask, fit
 
@@ -49,7 +49,7 @@ def test_it_is_what_the_sensors_side_gives(eda, binary):
             for params in (plain, dataclasses.replace(plain, size=32))
         )
         np.testing.assert_array_equal(found, expected)
-        held = DeviceSet.on(data, torch.device("cpu"))
+        held = EventsOnDevice.on(data, torch.device("cpu"))
         made = make_frames_on(held, clip, plain, augmentation, np.random.default_rng(clip))
         assert made is None or np.array_equal(made.numpy(), expected)
 

@@ -15,10 +15,10 @@ from learning import make_set
 from evfer import config, folds
 from evfer.errors import ConfigError
 from evfer.frames import FramesParams
-from evfer.loading import Loader
+from evfer.inputs import Loader
 from evfer.models.sew_resnet import SpikingFERParams
-from evfer.recipe import load_config
 from evfer.recordings.index import IndexEntry
+from evfer.training.recipe import load_config
 
 LABELS = st.lists(st.integers(1, 4), min_size=8, max_size=60)
 

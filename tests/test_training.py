@@ -14,12 +14,12 @@ from learning_folds import TEST, TRAIN, build, same, task
 from torch import nn
 
 from evfer.errors import ConfigError, EventsError
-from evfer.holdout import hold_out
-from evfer.loading import Loader
-from evfer.loading.cache import Packed
+from evfer.inputs import Loader
+from evfer.inputs.cache import Packed
 from evfer.models import create
-from evfer.recipe import TrainParams
 from evfer.training import fit, learning_rate
+from evfer.training.recipe import TrainParams
+from evfer.training.validation import validation_split
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -95,7 +95,7 @@ def test_choosing_on_the_test_reads_it_from_the_first_epoch_on(data):
 
 
 def test_training_reads_the_training_clips_alone(data):
-    kept, held = hold_out(
+    kept, held = validation_split(
         [data.subjects[i] for i in TRAIN], data.labels[list(TRAIN)], 0.2, seed=0, fold=0
     )
     everyone_else = sorted(set(range(48)) - {TRAIN[i] for i in kept})
@@ -304,14 +304,14 @@ def test_people_held_out_are_not_trained_on(clips, share, seed):
     people = len(set(subjects))
     if people < 2:
         with pytest.raises(ConfigError, match="1 training subject"):
-            hold_out(subjects, labels, share, seed=seed, fold=0)
+            validation_split(subjects, labels, share, seed=seed, fold=0)
         return
-    kept, held = hold_out(subjects, labels, share, seed=seed, fold=0)
+    kept, held = validation_split(subjects, labels, share, seed=seed, fold=0)
     assert sorted((*kept, *held)) == list(range(len(clips)))
     assert not {subjects[i] for i in kept} & {subjects[i] for i in held}
     number = len({subjects[i] for i in held})
     assert number == min(max(1, round(share * people)), people - 1)
-    assert hold_out(subjects, labels, share, seed=seed, fold=0) == (kept, held)
+    assert validation_split(subjects, labels, share, seed=seed, fold=0) == (kept, held)
 
 
 def test_people_held_out_show_every_class_if_they_can():
@@ -319,12 +319,12 @@ def test_people_held_out_show_every_class_if_they_can():
     subjects = [f"S{s}" for s in range(10) for _ in range(4)]
     labels = [s % 2 for s in range(10) for _ in range(4)]
     for seed in range(10):
-        _, held = hold_out(subjects, labels, 0.2, seed=seed, fold=0)
+        _, held = validation_split(subjects, labels, 0.2, seed=seed, fold=0)
         assert sorted(labels[i] for i in held) == [0] * 4 + [1] * 4
-    assert len({hold_out(subjects, labels, 0.2, seed=s, fold=0)[1] for s in range(10)}) > 3
-    assert len({hold_out(subjects, labels, 0.2, seed=0, fold=f)[1] for f in range(10)}) > 3
+    assert len({validation_split(subjects, labels, 0.2, seed=s, fold=0)[1] for s in range(10)}) > 3
+    assert len({validation_split(subjects, labels, 0.2, seed=0, fold=f)[1] for f in range(10)}) > 3
     with pytest.raises(ConfigError, match=r"select\.share"):
-        hold_out(subjects, labels, 1.0, seed=0, fold=0)
+        validation_split(subjects, labels, 1.0, seed=0, fold=0)
 
 
 @pytest.mark.parametrize("precision", ["no", "bf16"])

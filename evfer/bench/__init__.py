@@ -27,10 +27,10 @@ from evfer.datasets import cards
 from evfer.errors import ConfigError, EvferError, RecordingError
 from evfer.files import make_folder, write_text
 from evfer.folds import FoldPlan
-from evfer.holdout import require_people
-from evfer.recipe import BenchConfig, load_config
 from evfer.recordings.index import class_names, fingerprint_text, labels_digest, read_index
 from evfer.training import TrainEvent, require_device
+from evfer.training.recipe import BenchConfig, load_config
+from evfer.training.validation import require_people
 from evfer.workers import leave_mark, remove_stale_parts, require_scheduler
 
 __all__ = [
@@ -105,7 +105,7 @@ def bench(
     Args:
         sets: folders of converted sets, `<data>/FerDVS/<Set>`.
         model: the network, see `evfer.models.create`.
-        config: the recipe, see `evfer.recipe.load_config`.
+        config: the recipe, see `evfer.training.recipe.load_config`.
         out: the run's folder; its name is the run's name.
         plans: folds by name of the set; by default each set's own, from its `manifest.toml`.
         only_folds: numbers of the folds to run; by default all.

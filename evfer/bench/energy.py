@@ -10,7 +10,7 @@ from torch import nn
 from evfer.energy import build_report
 from evfer.energy.counting_torch import count
 from evfer.errors import EvferError
-from evfer.loading import Loader
+from evfer.inputs import Loader
 from evfer.training import FoldTask
 
 __all__ = ["bill"]
@@ -34,8 +34,7 @@ def bill(
         is None; a result that took hours is not lost because a network is built in a way that
         cannot be counted.
     """
-    train = task.config.train
-    loader = Loader(task.data, task.test, task.config.frames, train.batch_size)
+    loader = Loader(task.inputs, task.test, task.config.train.batch_size)
     try:
         counts = count(module.to(device), (batch.frames for batch in loader.epoch(0)))
         # `count` runs the network so, whatever it was trained in

@@ -20,12 +20,10 @@ from evfer.bench.optimism import name_choices
 from evfer.bench.rows import ROW_FORMAT, Row, row_key
 from evfer.errors import RecordingError
 from evfer.folds import FoldPlan, LeakReport
-from evfer.frames import used_fraction
-from evfer.loading import EventSet, load_set
-from evfer.recipe import BenchConfig
-from evfer.recordings.index import labels_digest, read_index
+from evfer.inputs import EventInputs, EventSet, class_indices, load_set
 from evfer.training import EpochRecord, FoldResult, FoldTask, TrainEvent, fit
 from evfer.training.checkpoint import load_checkpoint, save_checkpoint
+from evfer.training.recipe import BenchConfig
 
 __all__ = ["FoldJob", "load_weights", "remember_set", "run_fold"]
 
@@ -147,7 +145,7 @@ def remember_set(folder: Path, fingerprint: str, labels_sha256: str) -> EventSet
         RecordingError: if the set has changed since the bench began.
     """
     data = load_set(folder)
-    now = (data.fingerprint, labels_digest(read_index(folder)))
+    now = (data.fingerprint, data.labels_sha256)
     if now != (fingerprint, labels_sha256):
         raise RecordingError(
             f"{folder}: events {now[0][:16]}... and labels {now[1][:16]}...",
@@ -178,7 +176,8 @@ def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None)
     )
     options, n_steps = job.config.model, job.config.frames.n_steps
     n_classes = len(data.classes)
-    task = FoldTask(data, train, test, job.config, job.fold, job.seed, job.key)
+    inputs = EventInputs(data, job.config.frames, job.config.augmentation())
+    task = FoldTask(inputs, train, test, job.config, job.fold, job.seed, job.key)
     with _threads(job.threads), _curves(job) as write_curves:
 
         def both(event: TrainEvent) -> None:
@@ -199,7 +198,12 @@ def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None)
         about = {"key": job.key, "model": job.model, "n_classes": n_classes, "n_steps": n_steps}
         save_checkpoint(
             job.weights,
-            {**about, "options": options, "classes": data.classes, "weights": result.weights},
+            {
+                **about,
+                "options": options,
+                "classes": data.classes,
+                "weights": result.module.state_dict(),
+            },
         )
     row = job.naming | {"settings": job.settings}
     row |= _outcome(job, task, result) | _circumstances(job, result, threads)
@@ -235,16 +239,17 @@ def load_weights(path: Path, key: str) -> torch.nn.Module:
 
 
 def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
-    data, answers = task.data, result.answers
+    inputs, answers = task.inputs, result.predictions
     scores = metrics.score(answers.labels, answers.predictions)
-    train_labels = data.labels[list(task.train)]
-    trained = {data.subjects[i] for i in task.train}
-    overlap = float(np.mean([data.subjects[i] in trained for i in task.test]))
+    train_labels = class_indices(inputs)[list(task.train)]
+    groups = inputs.groups or inputs.ids
+    trained = {groups[i] for i in task.train}
+    overlap = float(np.mean([groups[i] in trained for i in task.test]))
     confidences = answers.confidences.round(6)
     predictions = [
         {
-            "clip_id": data.clip_ids[clip],
-            "subject": data.subjects[clip],
+            "clip_id": inputs.ids[clip],
+            "subject": groups[clip],
             "label": int(label),
             "prediction": int(prediction),
             "confidence": float(confidence),
@@ -253,8 +258,8 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
             task.test, answers.labels, answers.predictions, confidences, strict=True
         )
     ]
-    frames = job.config.frames
-    used = np.mean([used_fraction(data.columns(clip).t, frames) for clip in task.test])
+    described = [inputs.describe(clip) for clip in task.test]
+    means = {name: float(np.mean([facts[name] for facts in described])) for name in described[0]}
     return {
         "selected_on": result.selected_on,
         "selected_epoch": result.selected_epoch,
@@ -263,10 +268,10 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
         "n_train": result.n_train,
         "n_validation": result.n_validation,
         "n_test": len(task.test),
-        "classes": list(data.classes),
+        "classes": list(inputs.classes),
         # tested without a training clip, and not tested at all
-        "untrained": [data.classes[i] for i in sorted({*answers.labels} - {*train_labels})],
-        "untested": [n for i, n in enumerate(data.classes) if i not in {*answers.labels}],
+        "untrained": [inputs.classes[i] for i in sorted({*answers.labels} - {*train_labels})],
+        "untested": [n for i, n in enumerate(inputs.classes) if i not in {*answers.labels}],
         **dataclasses.asdict(scores),
         # of the confidences as they are stored, so that the row agrees with itself
         "ece": metrics.calibrate(confidences, answers.labels == answers.predictions).error,
@@ -275,11 +280,11 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
         # what the test itself would have chosen: optimistic, and for comparison alone
         "accuracy_best": result.accuracy_best,
         "best_epoch": result.best_epoch,
-        "chance": metrics.chance(len(data.classes)),
+        "chance": metrics.chance(len(inputs.classes)),
         "majority": metrics.majority(train_labels, answers.labels),
-        "used_fraction": float(used),
+        **means,
         "confusion": metrics.confusion(
-            answers.labels, answers.predictions, len(data.classes)
+            answers.labels, answers.predictions, len(inputs.classes)
         ).tolist(),
         "predictions": predictions,
         "curve": [_round(record) for record in result.curve],
@@ -293,12 +298,8 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
 
 
 def _energy(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
-    module = models.create(
-        job.model, len(task.data.classes), job.config.frames.n_steps, **job.config.model
-    )
-    module.load_state_dict(result.weights)
     with _threads(job.threads):
-        found, reason = bill(module, job.model, task, result.device)
+        found, reason = bill(result.module, job.model, task, result.device)
     return {"energy": found} | ({"energy_note": reason} if reason else {})
 
 

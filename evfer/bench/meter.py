@@ -24,8 +24,8 @@ from evfer.energy import EnergyReport, NetworkCounts, Pricing, build_report
 from evfer.errors import ConfigError, DataError, RecordingError, SourceError
 from evfer.frames import FramesParams, fill_frames
 from evfer.models import create
-from evfer.recipe import default_recipe, load_config
 from evfer.region import Region
+from evfer.training.recipe import default_recipe, load_config
 
 if TYPE_CHECKING:
     from torch import nn

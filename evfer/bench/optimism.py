@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from evfer import transforms
 from evfer.datasets import cards
-from evfer.recipe import BenchConfig
+from evfer.training.recipe import BenchConfig
 
 __all__ = ["explain_choices", "name_choices"]
 

@@ -16,7 +16,7 @@ from evfer.datasets import cards
 from evfer.errors import ConfigError, EvferError, SourceError, UnknownNameError
 from evfer.folds import FoldPlan
 from evfer.models import Estimator, create, resolve_options
-from evfer.recipe import SplitParams, default_recipe, has_protocol
+from evfer.training.recipe import SplitParams, default_recipe, has_protocol
 
 __all__ = ["Measurement", "measure", "prepare"]
 

@@ -1,9 +1,8 @@
 """Columns of an event table, unpacked chunk by chunk.
 
-HDF5 unpacks a chunk of `evfer.recordings` with zlib, byte by byte into 32-bit numbers. The same chunks
-taken as they lie in the file, unpacked by libdeflate and put together in the narrowest type, give
-the same column in a third of the time, and a part of it without the rest. Tables of any other
-layout go through HDF5.
+HDF5 unpacks a chunk of `evfer.recordings` with zlib, byte by byte into 32-bit numbers. The same
+chunks taken as they lie in the file, unpacked by libdeflate and put together in the narrowest type,
+give the same column in a third of the time. Tables of any other layout go through HDF5.
 """
 
 from __future__ import annotations
@@ -78,39 +77,32 @@ def locate(table: h5py.Dataset) -> Chunks | None:
     return Chunks(n, rows, places)
 
 
-def unpack(
-    file: FileIO, chunks: Chunks, column: int, start: int, stop: int, kind: np.dtype[Any]
-) -> NDArray[Any]:
-    """Read some rows of one column.
+def unpack(file: FileIO, chunks: Chunks, column: int, kind: np.dtype[Any]) -> NDArray[Any]:
+    """Read one column.
 
     Args:
         file: the file that holds the chunks.
         chunks: where they lie.
         column: the column.
-        start: the first row.
-        stop: the first row behind.
         kind: an unsigned type for its values.
 
     Returns:
-        The values, shape (stop - start,), as `kind`, or as uint32 where one does not fit, so that
-        the caller may name it.
+        The values, shape (n,), as `kind`, or as uint32 where one does not fit, so that the
+        caller may name it.
 
     Raises:
         OSError, ValueError: if the file is damaged.
     """
-    found = np.empty(stop - start, kind)
-    rows = chunks.rows
-    for chunk in range(start // rows, -(-stop // rows)):
-        first = chunk * rows
-        low, high = max(start, first), min(stop, first + rows)
-        planes = _planes(file, chunks.places[chunk, column], rows)[:, low - first : high - first]
+    values = np.empty(chunks.n, kind)
+    for chunk, first in enumerate(range(0, chunks.n, chunks.rows)):
+        part = values[first : first + chunks.rows]
+        planes = _planes(file, chunks.places[chunk, column], chunks.rows)[:, : len(part)]
         if kind.itemsize < _BYTES and planes[kind.itemsize :].max():  # any() is ten times slower
-            return unpack(file, chunks, column, start, stop, np.dtype(np.uint32))
-        part = found[low - start : high - start]
+            return unpack(file, chunks, column, np.dtype(np.uint32))
         part[:] = planes[0]
         for i in range(1, kind.itemsize):
             part |= planes[i].astype(kind) << (8 * i)
-    return found
+    return values
 
 
 def _planes(file: FileIO, place: NDArray[np.int64], rows: int) -> NDArray[np.uint8]:

@@ -218,61 +218,46 @@ class Layout:
     stamp: tuple[int, int, int]
 
     def columns(self) -> Columns:
-        """Read all events: x and y as uint8 or uint16, t as uint32.
-
-        Raises:
-            RecordingError: as `read`.
-        """
-        return Columns(*self.read([(name, 0, self.n) for name in Columns._fields]))
-
-    def read(self, parts: Sequence[tuple[str, int, int]]) -> list[NDArray[Any]]:
-        """Read parts of columns.
-
-        Args:
-            parts: for each the column's name, the first event and the first one behind.
-
-        Returns:
-            The values of each, shape (stop - start,), in the types of `columns`.
+        """Read all events: x and y as uint8 or uint16, p as bool, t as uint32.
 
         Raises:
             RecordingError: if the file is damaged, is another one by now, or a value cannot be
                 an event's.
         """
-        limits = {"t": MAX_TIME_US + 1, "p": 2}
-        limits |= {"x": self.sensor_size.width, "y": self.sensor_size.height}
+        size = self.sensor_size
+        limits = {"x": size.width, "y": size.height, "p": 2, "t": MAX_TIME_US + 1}
         try:
-            found = self._unpacked([(name, limits[name], a, b) for name, a, b in parts])
+            columns = self._unpacked(limits)
         except (OSError, MemoryError, RuntimeError, ValueError) as error:
             raise _unreadable(self.path, error) from error
-        for i, (name, start, _) in enumerate(parts):
-            values = found[i]
-            if name == "p":
-                if len(values) and (values.min() < 0 or values.max() > 1):
-                    worst = values.min() if values.min() < 0 else values.max()
-                    raise RecordingError(f"{self.path}: polarity {worst}", expected="0 or 1")
-                found[i] = values.astype(bool)
-                continue
+        p = columns["p"]
+        if len(p) and (p.min() < 0 or p.max() > 1):
+            worst = p.min() if p.min() < 0 else p.max()
+            raise RecordingError(f"{self.path}: polarity {worst}", expected="0 or 1")
+        for name in ("x", "y", "t"):
             try:
-                check_column(name, values, limits[name], start)
+                check_column(name, columns[name], limits[name])
             except EventsError as error:
                 raise RecordingError(
                     f"{self.path}: {error.found}", expected=error.expected
                 ) from error
-        return found
+        return Columns(columns["x"], columns["y"], p.astype(bool), columns["t"])
 
-    def _unpacked(self, parts: Sequence[tuple[str, int, int, int]]) -> list[NDArray[Any]]:
-        which = [(_COLUMNS.index(name), limit, a, b) for name, limit, a, b in parts]
+    def _unpacked(self, limits: Mapping[str, int]) -> dict[str, NDArray[Any]]:
         if self.chunks is None:
             with _open(self.path) as file:
                 self._require_same(_stamp(file.id.get_vfd_handle()))
-                table = _table(file, self.path)
-                return [narrowed(table[a:b, column], limit) for column, limit, a, b in which]
+                table = _table(file, self.path)[:]
+            return {
+                name: narrowed(table[:, _COLUMNS.index(name)], limit)
+                for name, limit in limits.items()
+            }
         with io.FileIO(str(self.path)) as file:
             self._require_same(_stamp(file.fileno()))
-            return [
-                unpack(file, self.chunks, column, a, b, np.min_scalar_type(limit - 1))
-                for column, limit, a, b in which
-            ]
+            return {
+                name: unpack(file, self.chunks, _COLUMNS.index(name), np.min_scalar_type(limit - 1))
+                for name, limit in limits.items()
+            }
 
     def _require_same(self, stamp: tuple[int, int, int]) -> None:
         if stamp != self.stamp:

@@ -28,7 +28,7 @@ _ROOM = 72 * WIDTH - 48
 _HANDLE = 40
 """Points that a legend's column takes besides its words."""
 _FEW = 5
-"""Answers below which a share says next to nothing."""
+"""Predictions below which a share says next to nothing."""
 
 
 def anytime_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure | None:

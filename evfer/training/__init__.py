@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from evfer.training.answers import Answers, answer
 from evfer.training.fitting import fit, learning_rate, require_device
 from evfer.training.fold import EpochRecord, FoldResult, FoldTask, TrainEvent
+from evfer.training.predictions import Predictions, predict
 
 __all__ = [
-    "Answers",
     "EpochRecord",
     "FoldResult",
     "FoldTask",
+    "Predictions",
     "TrainEvent",
-    "answer",
     "fit",
     "learning_rate",
+    "predict",
     "require_device",
 ]

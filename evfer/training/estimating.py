@@ -9,10 +9,10 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from evfer.loading import Loader
+from evfer.inputs import Loader
 from evfer.models import Estimator, count_parameters
-from evfer.training.answers import answer
 from evfer.training.fold import EpochRecord, FoldResult, FoldTask, TrainEvent
+from evfer.training.predictions import predict
 
 __all__ = ["fit_estimator"]
 
@@ -39,21 +39,19 @@ def fit_estimator(
         The result, of one "epoch".
 
     Raises:
-        ConfigError: if an answer is not finite.
+        ConfigError: if a prediction is not finite.
     """
     train = task.config.train
 
     def load(clips: tuple[int, ...], training: bool) -> Loader:
         return Loader(
-            task.data,
+            task.inputs,
             clips,
-            task.config.frames,
             train.batch_size,
-            training,
-            task.config.augmentation(),
-            task.seed,
-            task.fold,
-            loader_workers,
+            training=training,
+            seed=task.seed,
+            fold=task.fold,
+            workers=loader_workers,
         )
 
     def read() -> Generator[tuple[Tensor, Tensor]]:
@@ -61,30 +59,56 @@ def fit_estimator(
         for epoch in range(train.epochs):
             with contextlib.closing(loader.epoch(epoch)) as batches:
                 for batch in batches:
-                    yield batch.frames.float(), batch.labels
+                    yield batch.frames.float(), _class_indices(batch.targets)
 
     begun = time.monotonic()
     module.train()
     with contextlib.closing(read()) as batches:
         cast(Estimator, module).fit_batches(batches)
     seconds = time.monotonic() - begun
-    own = answer(module, load(task.train, training=False))
+    own = predict(module, load(task.train, training=False))
     if progress:
-        place = (task.fold, train.epochs, train.epochs, 1, 1, own.loss, own.accuracy)
-        progress(TrainEvent("epoch", *place, None, 0.0, seconds, 0.0))
+        progress(
+            TrainEvent(
+                kind="epoch",
+                fold=task.fold,
+                epoch=train.epochs,
+                epochs=train.epochs,
+                step=1,
+                steps=1,
+                loss=own.loss,
+                accuracy=own.accuracy,
+                validation_accuracy=None,
+                lr=0.0,
+                seconds=seconds,
+                seconds_left=0.0,
+            )
+        )
+    record = EpochRecord(
+        epoch=1,
+        train_loss=own.loss,
+        train_accuracy=own.accuracy,
+        validation_accuracy=None,
+        lr=0.0,
+        seconds=seconds,
+    )
     begun = time.monotonic()
-    answers = answer(module, load(task.test, training=False))
+    predictions = predict(module, load(task.test, training=False))
     return FoldResult(
-        answers=answers,
+        predictions=predictions,
         selected_epoch=1,  # it is fitted once, on clips of so many epochs
-        accuracy_last=answers.accuracy,
-        curve=(EpochRecord(1, own.loss, own.accuracy, None, 0.0, seconds),),
+        accuracy_last=predictions.accuracy,
+        curve=(record,),
         n_train=len(task.train),
         n_validation=0,
         parameters=count_parameters(module),
         train_seconds=seconds,
         test_seconds=time.monotonic() - begun,
         device="cpu",
-        weights={name: value.detach().clone() for name, value in module.state_dict().items()},
+        module=module,
         selected_on="last",
     )
+
+
+def _class_indices(targets: Tensor) -> Tensor:
+    return targets if targets.ndim == 1 else targets.argmax(1)

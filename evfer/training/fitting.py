@@ -21,23 +21,23 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from evfer.errors import ConfigError
-from evfer.holdout import hold_out
-from evfer.loading import Batch, DeviceSet, Loader
+from evfer.inputs import Batch, Loader, class_indices
 from evfer.models import Estimator
-from evfer.recipe import TrainParams
-from evfer.training.answers import Answers, answer, answer_steps
 from evfer.training.checkpoint import load_checkpoint, save_checkpoint
 from evfer.training.estimating import fit_estimator
 from evfer.training.faults import explain_faults, not_finite
 from evfer.training.fold import Device, EpochRecord, FoldResult, FoldTask, TrainEvent
-from evfer.training.mixup import mix
+from evfer.training.losses import load_loss, mix
+from evfer.training.predictions import Predictions, predict, predict_steps
+from evfer.training.recipe import TrainParams
+from evfer.training.validation import validation_split
 from evfer.transforms import sample_rng
 
 __all__ = ["fit", "learning_rate", "require_device"]
 
 
 def fit(
-    build_model: Callable[[], nn.Module],
+    build: Callable[[], nn.Module],
     task: FoldTask,
     *,
     device: Device = "auto",
@@ -49,7 +49,7 @@ def fit(
     """Train a network on a fold and test it.
 
     Args:
-        build_model: makes the network, (n, t, c, h, w) frames to (n, classes) logits. One that is
+        build: makes the network, (n, t, c, h, w) frames to (n, classes) logits. One that is
             an `evfer.models.Estimator` fits itself, and keeps no checkpoint.
         task: the fold.
         device: where to train; "auto" takes a GPU if there is one.
@@ -63,14 +63,14 @@ def fit(
         choose the epoch.
 
     Raises:
-        ConfigError: if the loss, a gradient or an answer is no longer finite, memory runs out, or
-            a setting cannot be used here.
+        ConfigError: if the loss, a gradient or a prediction is not finite, memory runs out, or a
+            setting cannot be used here.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_reproducible())
         stack.enter_context(explain_faults(task.config.train.batch_size))
         _seed(task, "weights")
-        module = build_model()
+        module = build()
         if isinstance(module, Estimator):
             return fit_estimator(module, task, loader_workers=loader_workers, progress=progress)
         run = stack.enter_context(_Run(module, task, device, loader_workers))
@@ -101,17 +101,21 @@ class _Run:
         device: Device,
         loader_workers: int,
     ) -> None:
-        config, data = task.config, task.data
-        self.task, self.params = task, config.train
+        config = task.config
+        self.task, self.params, self.loss_function = (
+            task,
+            config.train,
+            load_loss(config.train.loss),
+        )
         self.workers = loader_workers
         self.accelerator = _accelerator(device, self.params.precision)
-        place = self.accelerator.device
-        self.held = DeviceSet.on(data, place) if place.type == "cuda" else None
+        self.inputs = inputs = task.inputs.on(self.accelerator.device)
         train, self.chooser = task.train, None
         if config.select.on == "inner_validation":
-            kept, held = hold_out(
-                [data.subjects[i] for i in train],
-                [int(data.labels[i]) for i in train],
+            groups, labels = inputs.groups or inputs.ids, class_indices(inputs)
+            kept, held = validation_split(
+                [groups[i] for i in train],
+                [int(labels[i]) for i in train],
                 config.select.share,
                 seed=task.seed,
                 fold=task.fold,
@@ -145,19 +149,15 @@ class _Run:
         self.accelerator.free_memory()
 
     def _loader(self, clips: tuple[int, ...], training: bool = False) -> Loader:
-        task = self.task
         return Loader(
-            task.data,
+            self.inputs,
             clips,
-            task.config.frames,
             self.params.batch_size,
-            training,
-            task.config.augmentation(),
-            task.seed,
-            task.fold,
-            self.workers,
-            self.held,
-            self.params.last_batch == "keep",
+            training=training,
+            seed=self.task.seed,
+            fold=self.task.fold,
+            workers=self.workers,
+            keep_last=self.params.last_batch == "keep",
         )
 
     def train_epoch(
@@ -176,10 +176,10 @@ class _Run:
                 self.lr = learning_rate(self.params, epoch, step, len(self.loader))
                 for group in self.optimizer.param_groups:
                     group["lr"] = self.lr
-                labels = batch.labels.to(self.accelerator.device)
-                mixed = mix(batch.frames, labels, self.params.mixup)
+                targets = batch.targets.to(self.accelerator.device)
+                mixed = mix(batch.frames, targets, self.params.mixup)
                 logits = self._logits(mixed.frames)
-                loss = mixed.loss(logits, self.params.label_smoothing)
+                loss = mixed.loss(self.loss_function, logits, self.params.label_smoothing)
                 self.accelerator.backward(loss)
                 norm = nn.utils.clip_grad_norm_(
                     self.module.parameters(), self.params.clip_norm or math.inf
@@ -188,9 +188,9 @@ class _Run:
                 self._check_finite(epoch, step, *values)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
-                loss_sum += values[0] * len(labels)
+                loss_sum += values[0] * len(targets)
                 right += mixed.right(logits)
-                seen += len(labels)
+                seen += len(targets)
                 self.loss, self.accuracy, self.step = loss_sum / seen, right / seen, step + 1
                 if progress:
                     progress(self.event("step", epoch))
@@ -222,15 +222,15 @@ class _Run:
         """Ask the clips that choose the epoch, and keep the weights if they are the best yet."""
         if self.chooser is None:
             return
-        answers = self._answer(self.chooser)
-        self.validation = answers.accuracy
+        predictions = self._predict(self.chooser)
+        self.validation = predictions.accuracy
         # people held out are few, so equal accuracies are common and the loss decides; clips of
         # the test choose as the published code does, the first of equals
-        gain = -answers.loss if self.task.config.select.on == "inner_validation" else 0.0
-        if self.best is None or (answers.accuracy, gain) > tuple(self.best["value"]):
+        gain = -predictions.loss if self.task.config.select.on == "inner_validation" else 0.0
+        if self.best is None or (predictions.accuracy, gain) > tuple(self.best["value"]):
             self.best = {
                 "epoch": epoch + 1,
-                "value": [answers.accuracy, gain],
+                "value": [predictions.accuracy, gain],
                 "weights": self._weights(),
             }
 
@@ -249,16 +249,16 @@ class _Run:
         if self.task.config.select.on == "best_test_epoch":
             self.test_accuracy = self.validation
         elif self.task.config.select.optimistic:
-            self.test_accuracy = self._answer(self._loader(self.task.test)).accuracy
+            self.test_accuracy = self._predict(self._loader(self.task.test)).accuracy
 
-    def _answer(self, loader: Loader) -> Answers:
-        return answer(self.module, loader, self.accelerator.device)
+    def _predict(self, loader: Loader) -> Predictions:
+        return predict(self.module, loader, self.accelerator.device)
 
-    def _answer_steps(self, loader: Loader) -> tuple[float, ...]:
+    def _predict_steps(self, loader: Loader) -> tuple[float, ...]:
         module = self.accelerator.unwrap_model(self.module)
         # the accelerator's own precision is that of `forward` alone
         with self.accelerator.autocast():
-            return answer_steps(module, loader, self.accelerator.device)
+            return predict_steps(module, loader, self.accelerator.device)
 
     def _weights(self) -> dict[str, Tensor]:
         state = self.accelerator.unwrap_model(self.module).state_dict()
@@ -270,14 +270,14 @@ class _Run:
         spent = seconds - self.seconds
         self.curve.append(
             EpochRecord(
-                epoch + 1,
-                self.loss,
-                self.accuracy,
-                self.validation,
-                self.lr,
-                spent,
-                self.waited,
-                self.test_accuracy,
+                epoch=epoch + 1,
+                train_loss=self.loss,
+                train_accuracy=self.accuracy,
+                validation_accuracy=self.validation,
+                lr=self.lr,
+                seconds=spent,
+                loader_seconds=self.waited,
+                test_accuracy=self.test_accuracy,
             )
         )
         self.seconds = seconds
@@ -286,18 +286,18 @@ class _Run:
         """Say how far training is."""
         steps = len(self.loader)
         return TrainEvent(
-            kind,
-            self.task.fold,
-            epoch + 1,
-            self.params.epochs,
-            self.step,
-            steps,
-            self.loss,
-            self.accuracy,
-            self.validation,
-            self.lr,
-            self.clock.seconds(),
-            self.clock.left(epoch * steps + self.step),
+            kind=kind,
+            fold=self.task.fold,
+            epoch=epoch + 1,
+            epochs=self.params.epochs,
+            step=self.step,
+            steps=steps,
+            loss=self.loss,
+            accuracy=self.accuracy,
+            validation_accuracy=self.validation,
+            lr=self.lr,
+            seconds=self.clock.seconds(),
+            seconds_left=self.clock.left(epoch * steps + self.step),
         )
 
     def save(self, path: Path) -> None:
@@ -308,7 +308,7 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
             "best": self.best,
             "seconds": self.seconds,
-            "curve": [list(vars(record).values()) for record in self.curve],
+            "curve": [vars(record) for record in self.curve],
         }
         save_checkpoint(path, state)
 
@@ -320,7 +320,7 @@ class _Run:
         self.accelerator.unwrap_model(self.module).load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.best, self.seconds = state["best"], state["seconds"]
-        self.curve = [EpochRecord(*values) for values in state["curve"]]
+        self.curve = [EpochRecord(**values) for values in state["curve"]]
         steps = len(self.loader)
         self.clock = _Clock(self.params.epochs * steps, len(self.curve) * steps, self.seconds)
 
@@ -333,7 +333,7 @@ class _Run:
                 name: value.shape for name, value in own.items()
             }
             sizes = [len(group["params"]) for group in groups]
-            records = [EpochRecord(*values) for values in state["curve"]]
+            records = [EpochRecord(**values) for values in state["curve"]]
             known = {"best", "seconds"} <= set(state)
         except (AttributeError, KeyError, TypeError):
             return False
@@ -344,32 +344,36 @@ class _Run:
         """Test the selected epoch."""
         begun = time.monotonic()
         loader = self._loader(self.task.test)
-        answers = self._answer(loader)
-        accuracy_last, selected, weights = answers.accuracy, len(self.curve), None
+        predictions = self._predict(loader)
+        accuracy_last, selected = predictions.accuracy, len(self.curve)
         if self.best is not None and self.best["epoch"] != selected:
-            selected, weights = self.best["epoch"], self.best["weights"]
-            self.accelerator.unwrap_model(self.module).load_state_dict(weights)
-            answers = self._answer(loader)
+            selected = self.best["epoch"]
+            self.accelerator.unwrap_model(self.module).load_state_dict(self.best["weights"])
+            predictions = self._predict(loader)
         seconds = time.monotonic() - begun
         tests = [r.test_accuracy for r in self.curve if r.test_accuracy is not None]
         best = max(tests, default=None)
+        anytime = self._predict_steps(loader)
+        # as it was built: without the casts of mixed precision and without compiled calls
+        module = self.accelerator.unwrap_model(self.module, keep_fp32_wrapper=False).cpu().eval()
+        module._compiled_call_impl = None
         return FoldResult(
-            answers,
-            selected,
-            accuracy_last,
-            tuple(self.curve),
-            len(self.loader.clips),
-            len(self.chooser.clips) if self.chooser else 0,
-            self.parameters,
-            self.seconds,
-            seconds,
-            str(self.accelerator.device),
-            weights or self._weights(),
-            self.task.config.select.on,
-            self._answer_steps(loader),
-            best,
-            None if best is None else 1 + tests.index(best),
-            self.params.precision,
+            predictions=predictions,
+            selected_epoch=selected,
+            accuracy_last=accuracy_last,
+            curve=tuple(self.curve),
+            n_train=len(self.loader.clips),
+            n_validation=len(self.chooser.clips) if self.chooser else 0,
+            parameters=self.parameters,
+            train_seconds=self.seconds,
+            test_seconds=seconds,
+            device=str(self.accelerator.device),
+            module=module,
+            selected_on=self.task.config.select.on,
+            anytime=anytime,
+            accuracy_best=best,
+            best_epoch=None if best is None else 1 + tests.index(best),
+            precision=self.params.precision,
         )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor
+from torch import nn
 
-from evfer.loading import EventSet
-from evfer.recipe import BenchConfig
-from evfer.training.answers import Answers
+from evfer.inputs import Inputs
+from evfer.training.predictions import Predictions
+from evfer.training.recipe import BenchConfig
 
 __all__ = ["Device", "EpochRecord", "FoldResult", "FoldTask", "TrainEvent"]
 
@@ -21,7 +21,7 @@ class FoldTask:
     """One fold to fit.
 
     Args:
-        data: the set.
+        inputs: what the network is fed; clips that are drawn with a generator are augmented.
         train: positions of the training clips.
         test: positions of the test clips.
         config: the recipe.
@@ -30,7 +30,7 @@ class FoldTask:
         key: names what shapes the result; a checkpoint of another key is passed over.
     """
 
-    data: EventSet
+    inputs: Inputs
     train: tuple[int, ...]
     test: tuple[int, ...]
     config: BenchConfig
@@ -39,7 +39,7 @@ class FoldTask:
     key: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainEvent:
     """How far a fold is; passed to the caller's function.
 
@@ -72,7 +72,7 @@ class TrainEvent:
     seconds_left: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EpochRecord:
     """One epoch of a fold's curve.
 
@@ -98,12 +98,12 @@ class EpochRecord:
     test_accuracy: float | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class FoldResult:
     """A fitted and tested fold.
 
     Args:
-        answers: for the test clips, with the selected epoch's weights, in the order of
+        predictions: for the test clips, with the selected epoch's weights, in the order of
             `FoldTask.test`.
         selected_epoch: number of the epoch that was tested, from 1.
         accuracy_last: test accuracy of the last epoch.
@@ -114,7 +114,7 @@ class FoldResult:
         train_seconds: time spent on training, validation included.
         test_seconds: time spent on the test.
         device: where it ran.
-        weights: the selected epoch's weights, on the CPU.
+        module: the network with the selected epoch's weights, on the CPU, for evaluation.
         selected_on: what chose the epoch, as `SelectParams.on` spells it.
         anytime: test accuracy after each step, for networks that decide step by step.
         accuracy_best: test accuracy of the epoch that the test itself would choose, an optimistic
@@ -123,7 +123,7 @@ class FoldResult:
         precision: what it was computed in, as `TrainParams.precision` spells it.
     """
 
-    answers: Answers
+    predictions: Predictions
     selected_epoch: int
     accuracy_last: float
     curve: tuple[EpochRecord, ...]
@@ -133,7 +133,7 @@ class FoldResult:
     train_seconds: float
     test_seconds: float
     device: str
-    weights: dict[str, Tensor]
+    module: nn.Module
     selected_on: str = "last"
     anytime: tuple[float, ...] = ()
     accuracy_best: float | None = None

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from evfer.errors import ConfigError
 from evfer.events import Columns, Events, SensorSize
 from evfer.region import Region
-from evfer.transforms.edits import Edit, Facts, Insert, Pass
+from evfer.transforms.edits import ClipSummary, Edit, EditPlan, Insert
 
 __all__ = [
     "Augmentation",
@@ -58,18 +58,18 @@ class DrawnTransform:
 
     stage: ClassVar[Literal["events"]] = "events"
 
-    def draw(self, facts: Facts, rng: np.random.Generator) -> Edit | None:
+    def draw(self, summary: ClipSummary, rng: np.random.Generator) -> Edit | None:
         """Give the edit of one clip, or None where nothing is to change."""
         raise NotImplementedError
 
     def __call__(self, events: Events, sensor_size: SensorSize, rng: np.random.Generator) -> Events:
         """Give the changed events, or the given ones where nothing changed."""
         columns = Columns.of(events)
-        facts = Facts.of(columns, sensor_size)
-        edit = self.draw(facts, rng)
+        summary = ClipSummary.of(columns, sensor_size)
+        edit = self.draw(summary, rng)
         if edit is None:
             return events
-        return Pass().then(edit, facts)[0](columns, sensor_size).events()
+        return EditPlan().then(edit, summary)[0](columns, sensor_size).events()
 
 
 class RegionTransform(Protocol):
@@ -123,12 +123,12 @@ class Augmentation:
         return tuple(step for step in self.steps if step.stage == stage)
 
     def plan(
-        self, facts: Facts, events: Callable[[], Columns], rng: np.random.Generator
-    ) -> tuple[Columns | None, Pass]:
+        self, summary: ClipSummary, events: Callable[[], Columns], rng: np.random.Generator
+    ) -> tuple[Columns | None, EditPlan]:
         """Draw the steps that change events, and do all but the last walk over the clip.
 
         Args:
-            facts: the clip's facts.
+            summary: the clip's summary.
             events: gives the clip's events, sorted by time; only called where one walk is not
                 enough.
             rng: the sample's generator.
@@ -136,25 +136,25 @@ class Augmentation:
         Returns:
             The events to walk over, None for the clip's own, and the walk that is left to do.
         """
-        size, todo, columns = facts.sensor_size, Pass(), None
+        size, edits, columns = summary.sensor_size, EditPlan(), None
         for step in self.of_stage("events"):
             drawn = isinstance(step, DrawnTransform)
-            if todo.drop is not None or not (drawn or todo.empty):
-                columns, todo = todo(columns or events(), size), Pass()
-                facts = Facts.of(columns, size)
+            if edits.drop is not None or not (drawn or edits.empty):
+                columns, edits = edits(columns or events(), size), EditPlan()
+                summary = ClipSummary.of(columns, size)
             if not drawn:
                 columns = Columns.of(step((columns or events()).events(), size, rng))
-                facts = Facts.of(columns, size)
+                summary = ClipSummary.of(columns, size)
                 continue
-            edit = step.draw(facts, rng)
+            edit = step.draw(summary, rng)
             if edit is None:
                 continue
-            if isinstance(edit, Insert) and todo.insert is not None:
-                columns, todo = todo(columns or events(), size), Pass()
-            # facts are unknown only after a drop, which the next step does first
-            todo, known = todo.then(edit, facts)
-            facts = known or facts
-        return columns, todo
+            if isinstance(edit, Insert) and edits.insert is not None:
+                columns, edits = edits(columns or events(), size), EditPlan()
+            # summary are unknown only after a drop, which the next step does first
+            edits, known = edits.then(edit, summary)
+            summary = known or summary
+        return columns, edits
 
     def on_events(
         self, events: Events, sensor_size: SensorSize, rng: np.random.Generator
@@ -170,10 +170,10 @@ class Augmentation:
             New events of the same kind, or the given ones where nothing changed.
         """
         given = Columns.of(events)
-        columns, todo = self.plan(Facts.of(given, sensor_size), lambda: given, rng)
-        if columns is None and todo.empty:
+        columns, edits = self.plan(ClipSummary.of(given, sensor_size), lambda: given, rng)
+        if columns is None and edits.empty:
             return events
-        return todo(columns or given, sensor_size).events()
+        return edits(columns or given, sensor_size).events()
 
     def on_region(self, sensor_size: SensorSize, rng: np.random.Generator) -> Region:
         """Apply the steps that choose the region, starting from the whole sensor."""

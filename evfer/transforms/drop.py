@@ -15,7 +15,7 @@ import numpy as np
 
 from evfer.errors import ConfigError
 from evfer.transforms.base import DrawnTransform, check_share
-from evfer.transforms.edits import Drop, DropBox, DropMask, DropSpan, Facts
+from evfer.transforms.edits import ClipSummary, Drop, DropBox, DropMask, DropSpan
 
 __all__ = ["DropEvent", "DropEventByArea", "DropEventByTime", "EventDrop"]
 
@@ -42,14 +42,14 @@ class DropEvent(DrawnTransform):
     def __post_init__(self) -> None:
         _check_ratios("drop_events.ratios", self.ratios)
 
-    def draw(self, facts: Facts, rng: np.random.Generator) -> DropMask:
+    def draw(self, summary: ClipSummary, rng: np.random.Generator) -> DropMask:
         """Choose the events that go."""
-        count = min(facts.n, int(rng.choice(self.ratios) * facts.n + 0.5))
+        count = min(summary.n, int(rng.choice(self.ratios) * summary.n + 0.5))
         # the fewer are drawn, be it those that go or those that stay: drawing is what takes time
-        fewer = min(count, facts.n - count)
-        mask = np.full(facts.n, count > fewer)
+        fewer = min(count, summary.n - count)
+        mask = np.full(summary.n, count > fewer)
         if fewer:
-            mask[rng.choice(facts.n, fewer, replace=False, shuffle=False)] ^= True
+            mask[rng.choice(summary.n, fewer, replace=False, shuffle=False)] ^= True
         return DropMask(mask)
 
 
@@ -69,13 +69,13 @@ class DropEventByTime(DrawnTransform):
     def __post_init__(self) -> None:
         _check_ratios("drop_time.ratios", self.ratios)
 
-    def draw(self, facts: Facts, rng: np.random.Generator) -> DropSpan | None:
+    def draw(self, summary: ClipSummary, rng: np.random.Generator) -> DropSpan | None:
         """Choose the span; both its ends belong to it."""
-        if not facts.n:
+        if not summary.n:
             return None
-        begin = facts.first if self.origin == "first" else 0
-        length = float(rng.choice(self.ratios)) * (facts.last - begin)
-        start = rng.uniform(begin, facts.last - length)
+        begin = summary.first if self.origin == "first" else 0
+        length = float(rng.choice(self.ratios)) * (summary.last - begin)
+        start = rng.uniform(begin, summary.last - length)
         return DropSpan(start, start + length)
 
 
@@ -92,9 +92,9 @@ class DropEventByArea(DrawnTransform):
     def __post_init__(self) -> None:
         _check_ratios("drop_area.ratios", self.ratios)
 
-    def draw(self, facts: Facts, rng: np.random.Generator) -> DropBox:
+    def draw(self, summary: ClipSummary, rng: np.random.Generator) -> DropBox:
         """Choose the rectangle."""
-        ratio, size = float(rng.choice(self.ratios)), facts.sensor_size
+        ratio, size = float(rng.choice(self.ratios)), summary.sensor_size
         width, height = int(size.width * ratio), int(size.height * ratio)
         left = int(rng.integers(0, max(1, size.width - width)))
         top = int(rng.integers(0, max(1, size.height - height)))
@@ -121,13 +121,13 @@ class EventDrop(DrawnTransform):
         for name in ("time_ratios", "area_ratios", "random_ratios"):
             _check_ratios(f"eventdrop.{name}", getattr(self, name))
 
-    def draw(self, facts: Facts, rng: np.random.Generator) -> Drop | None:
+    def draw(self, summary: ClipSummary, rng: np.random.Generator) -> Drop | None:
         """Choose a way, and what it leaves out."""
         way = int(rng.integers(4))
         if way == 1:
-            return DropEventByTime(self.time_ratios, self.origin).draw(facts, rng)
+            return DropEventByTime(self.time_ratios, self.origin).draw(summary, rng)
         if way == 2:
-            return DropEventByArea(self.area_ratios).draw(facts, rng)
+            return DropEventByArea(self.area_ratios).draw(summary, rng)
         if way == 3:
-            return DropEvent(self.random_ratios).draw(facts, rng)
+            return DropEvent(self.random_ratios).draw(summary, rng)
         return None

@@ -1,6 +1,6 @@
 """What augmentations do to events, drawn but not yet done.
 
-An augmentation draws an edit from a clip's facts; edits of several augmentations are then done
+An augmentation draws an edit from a clip's summary; edits of several augmentations are then done
 together, by whatever does it fastest: here with NumPy, in the loader with one compiled loop, on a
 GPU with tensors. All take the same draws and so give the same events.
 """
@@ -15,22 +15,22 @@ from numpy.typing import NDArray
 from evfer.events import Columns, SensorSize
 
 __all__ = [
+    "ClipSummary",
     "DropBox",
     "DropMask",
     "DropSpan",
     "Edit",
-    "Facts",
+    "EditPlan",
     "FlipX",
     "Insert",
-    "Pass",
-    "Points",
+    "PointEdits",
     "Reverse",
     "SwapPolarity",
 ]
 
 
 @dataclass(frozen=True)
-class Facts:
+class ClipSummary:
     """What an augmentation may know of a clip when it draws.
 
     Args:
@@ -46,11 +46,11 @@ class Facts:
     sensor_size: SensorSize
 
     @staticmethod
-    def of(columns: Columns, sensor_size: SensorSize) -> Facts:
-        """Read a clip's facts."""
+    def of(columns: Columns, sensor_size: SensorSize) -> ClipSummary:
+        """Read a clip's summary."""
         t = columns.t
         ends = (int(t[0]), int(t[-1])) if len(t) else (0, 0)
-        return Facts(len(t), *ends, sensor_size)
+        return ClipSummary(len(t), *ends, sensor_size)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ Edit = FlipX | Reverse | SwapPolarity | Insert | Drop
 
 
 @dataclass(frozen=True, eq=False)
-class Points:
+class PointEdits:
     """Edits that change each event by itself, as one.
 
     Args:
@@ -136,7 +136,7 @@ class Points:
         moved = self.flip or self.swap or self.sign < 0 or self.offset != 0
         return not moved and self.mask is None
 
-    def then(self, edit: FlipX | Reverse | SwapPolarity, last: int) -> Points:
+    def then(self, edit: FlipX | Reverse | SwapPolarity, last: int) -> PointEdits:
         """Add an edit; `last` is the last time as it is now."""
         if isinstance(edit, FlipX):
             return replace(self, flip=not self.flip)
@@ -166,7 +166,7 @@ class Points:
 
 
 @dataclass(frozen=True, eq=False)
-class Pass:
+class EditPlan:
     """Edits that can be done in one walk over a clip.
 
     Args:
@@ -176,9 +176,9 @@ class Pass:
         drop: what to leave out at the end, or None; a mask is in the order at the end.
     """
 
-    before: Points = Points()
+    before: PointEdits = PointEdits()
     insert: Columns | None = None
-    after: Points = Points()
+    after: PointEdits = PointEdits()
     drop: Drop | None = None
 
     @property
@@ -186,32 +186,32 @@ class Pass:
         """Whether nothing changes."""
         return self.insert is None and self.drop is None and self.before.still and self.after.still
 
-    def then(self, edit: Edit, facts: Facts) -> tuple[Pass, Facts | None]:
+    def then(self, edit: Edit, summary: ClipSummary) -> tuple[EditPlan, ClipSummary | None]:
         """Add an edit, after which there is neither an insertion before nor a drop.
 
         Args:
             edit: the edit.
-            facts: the clip's facts as they are now.
+            summary: the clip's summary as they are now.
 
         Returns:
-            The longer pass and the facts after it; None after a drop, as only doing it tells.
+            The longer pass and the summary after it; None after a drop, as only doing it tells.
         """
         if isinstance(edit, Drop):
             return replace(self, drop=edit), None
         if isinstance(edit, Insert):
             times = edit.events.t
-            ends = (int(times[0]), int(times[-1])) if len(times) else (facts.first, facts.last)
-            if facts.n:
-                ends = min(facts.first, ends[0]), max(facts.last, ends[1])
-            known = Facts(facts.n + len(times), *ends, facts.sensor_size)
+            ends = (int(times[0]), int(times[-1])) if len(times) else (summary.first, summary.last)
+            if summary.n:
+                ends = min(summary.first, ends[0]), max(summary.last, ends[1])
+            known = ClipSummary(summary.n + len(times), *ends, summary.sensor_size)
             return replace(self, insert=edit.events), known
         if self.insert is None:
-            longer = replace(self, before=self.before.then(edit, facts.last))
+            longer = replace(self, before=self.before.then(edit, summary.last))
         else:
-            longer = replace(self, after=self.after.then(edit, facts.last))
-        if isinstance(edit, Reverse) and facts.n:
-            facts = replace(facts, first=0, last=facts.last - facts.first)
-        return longer, facts
+            longer = replace(self, after=self.after.then(edit, summary.last))
+        if isinstance(edit, Reverse) and summary.n:
+            summary = replace(summary, first=0, last=summary.last - summary.first)
+        return longer, summary
 
     def __call__(self, columns: Columns, sensor_size: SensorSize) -> Columns:
         """Do it with NumPy; columns that do not change are not copied."""

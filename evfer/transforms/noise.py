@@ -8,7 +8,7 @@ import numpy as np
 
 from evfer.events import Columns
 from evfer.transforms.base import DrawnTransform, check_amount, check_share
-from evfer.transforms.edits import Facts, Insert
+from evfer.transforms.edits import ClipSummary, Insert
 
 __all__ = ["UniformNoise"]
 
@@ -34,19 +34,19 @@ class UniformNoise(DrawnTransform):
         check_share("noise.p", self.p)
         check_amount("noise.severity", self.severity)
 
-    def draw(self, facts: Facts, rng: np.random.Generator) -> Insert | None:
+    def draw(self, summary: ClipSummary, rng: np.random.Generator) -> Insert | None:
         """Add noise to the clip with probability `p`."""
-        count = int(self.severity * facts.n)
+        count = int(self.severity * summary.n)
         if rng.random() >= self.p or not count:
             return None
         # sums of exponential gaps, over their total, are sorted uniform numbers; sorting takes
         # four times as long
         gaps = rng.standard_exponential(count + 1)
         places = np.cumsum(gaps[:-1])
-        span = max(facts.last - facts.first, 1)
-        times = facts.first + (places * (span / (places[-1] + gaps[-1]))).astype(np.int64)
-        x = rng.integers(0, facts.sensor_size.width, count, np.int16)
-        y = rng.integers(0, facts.sensor_size.height, count, np.int16)
+        span = max(summary.last - summary.first, 1)
+        times = summary.first + (places * (span / (places[-1] + gaps[-1]))).astype(np.int64)
+        x = rng.integers(0, summary.sensor_size.width, count, np.int16)
+        y = rng.integers(0, summary.sensor_size.height, count, np.int16)
         # half of all bytes are below 128
         p = np.frombuffer(rng.bytes(count), np.uint8) < 128
         return Insert(Columns(x, y, p, times))

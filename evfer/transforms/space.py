@@ -11,7 +11,7 @@ import numpy as np
 from evfer.errors import ConfigError
 from evfer.region import Region
 from evfer.transforms.base import DrawnTransform, check_amount, check_share
-from evfer.transforms.edits import Facts, FlipX
+from evfer.transforms.edits import ClipSummary, FlipX
 
 __all__ = ["RandomFlipLR", "RandomResizedCrop", "RandomScale", "RandomShift"]
 
@@ -29,7 +29,7 @@ class RandomFlipLR(DrawnTransform):
     def __post_init__(self) -> None:
         check_share("hflip.p", self.p)
 
-    def draw(self, facts: Facts, rng: np.random.Generator) -> FlipX | None:
+    def draw(self, summary: ClipSummary, rng: np.random.Generator) -> FlipX | None:
         """Flip with probability `p`."""
         return FlipX() if rng.random() < self.p else None
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from evfer.transforms.base import DrawnTransform, check_share
-from evfer.transforms.edits import Facts, Reverse, SwapPolarity
+from evfer.transforms.edits import ClipSummary, Reverse, SwapPolarity
 
 __all__ = ["RandomFlipPolarity", "RandomTimeReversal"]
 
@@ -32,10 +32,10 @@ class RandomTimeReversal(DrawnTransform):
     def __post_init__(self) -> None:
         check_share("reverse.p", self.p)
 
-    def draw(self, facts: Facts, rng: np.random.Generator) -> Reverse | None:
+    def draw(self, summary: ClipSummary, rng: np.random.Generator) -> Reverse | None:
         """Turn the clip round with probability `p`; its times then start at 0."""
         turns = rng.random() < self.p
-        return Reverse(self.invert_polarity) if turns and facts.n else None
+        return Reverse(self.invert_polarity) if turns and summary.n else None
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class RandomFlipPolarity(DrawnTransform):
     def __post_init__(self) -> None:
         check_share("polflip.p", self.p)
 
-    def draw(self, facts: Facts, rng: np.random.Generator) -> SwapPolarity | None:
+    def draw(self, summary: ClipSummary, rng: np.random.Generator) -> SwapPolarity | None:
         """Swap each event's polarity, or the clip's, with probability `p`."""
         if self.scope == "clip":
             return SwapPolarity() if rng.random() < self.p else None
-        return SwapPolarity(rng.random(facts.n, np.float32) < self.p)
+        return SwapPolarity(rng.random(summary.n, np.float32) < self.p)

@@ -20,13 +20,13 @@ from evfer.region import Region
 from evfer.transforms import AUGMENTATIONS, build, sample_rng
 from evfer.transforms.base import Augmentation, DrawnTransform
 from evfer.transforms.edits import (
+    ClipSummary,
     DropMask,
     DropSpan,
     Edit,
-    Facts,
+    EditPlan,
     FlipX,
     Insert,
-    Pass,
     Reverse,
     SwapPolarity,
 )
@@ -195,12 +195,12 @@ def draw_variant(
     said: list[str] = []
     for step in augmentation.of_stage("events"):
         if isinstance(step, DrawnTransform):
-            facts = Facts.of(columns, sensor_size)
-            edit = step.draw(facts, rng)
+            summary = ClipSummary.of(columns, sensor_size)
+            edit = step.draw(summary, rng)
             if edit is None:
                 continue
-            columns = Pass().then(edit, facts)[0](columns, sensor_size)
-            data, words = _describe(edit, facts)
+            columns = EditPlan().then(edit, summary)[0](columns, sensor_size)
+            data, words = _describe(edit, summary)
         elif isinstance(step, RandomMirrorEvents):
             side = step.draw(rng)
             if side is None:
@@ -235,7 +235,7 @@ def draw_variant(
     return Variant(tuple(edits), region, mirror, "; ".join(said) or "nothing was drawn")
 
 
-def _describe(edit: Edit, facts: Facts) -> tuple[dict[str, Any], str]:
+def _describe(edit: Edit, summary: ClipSummary) -> tuple[dict[str, Any], str]:
     """Give an edit as plain data, and in words."""
     if isinstance(edit, FlipX):
         return {"do": "flip"}, "mirrored left to right"

@@ -24,10 +24,10 @@ from inputs import make_set
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from evfer.loading import Loader, load_set
+from evfer.inputs import Loader, load_set
 from evfer.models import create
-from evfer.recipe import load_config
 from evfer.training import FoldTask, fit
+from evfer.training.recipe import load_config
 
 PRECISIONS = {  # as a recipe spells it, and whether products may be rounded to TF32
     "float32": ("no", False),

@@ -38,9 +38,9 @@ from evfer import provenance, recordings
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.files import sha256_file
 from evfer.frames import FramesParams, fill_frames, to_frames
-from evfer.loading import Loader, load_set
-from evfer.recipe import load_config
+from evfer.inputs import Loader, load_set
 from evfer.region import Region
+from evfer.training.recipe import load_config
 from evfer.transforms import build
 
 SENSOR = SensorSize(200, 200)

@@ -20,10 +20,10 @@ import torch
 from inputs import make_set
 
 from evfer import provenance
-from evfer.loading import load_set
+from evfer.inputs import load_set
 from evfer.models import create
-from evfer.recipe import load_config
 from evfer.training import FoldTask, fit
+from evfer.training.recipe import load_config
 
 
 def measure(model: str, protocol: str, n_clips: int, epochs: int, eda: str | None) -> None:

@@ -20,78 +20,96 @@ from evfer.frames import FramesParams
 from evfer.frames.clip import cell_tables
 from evfer.frames.collect import NOWHERE
 from evfer.frames.cut import step_edges
-from evfer.loading.sets import EventSet
 from evfer.region import Region
 from evfer.transforms import Augmentation, RandomMirror
-from evfer.transforms.edits import DropBox, DropMask, DropSpan, Pass, Points
+from evfer.transforms.edits import (
+    ClipSummary,
+    DropBox,
+    DropMask,
+    DropSpan,
+    EditPlan,
+    PointEdits,
+)
 
-__all__ = ["DeviceSet", "make_frames_on"]
+__all__ = ["EventsOnDevice", "make_frames_on"]
 
 
 @dataclass(frozen=True, eq=False)
-class DeviceSet:
+class EventsOnDevice:
     """A set's events as tensors on one device, 13 bytes an event.
 
     Args:
-        data: the set.
+        offsets: where each clip's events begin, int64, shape (clips + 1,).
+        sensor_size: the sensor that they share.
         x: columns of all events, int16.
         y: rows, int16.
         p: polarities, bool.
         t: times, int64 microseconds.
     """
 
-    data: EventSet
+    offsets: npt.NDArray[np.int64]
+    sensor_size: SensorSize
     x: Tensor
     y: Tensor
     p: Tensor
     t: Tensor
 
     @staticmethod
-    def on(data: EventSet, device: torch.device) -> DeviceSet | None:
-        """Copy a set to a device; None where it would take more than half of the free memory."""
-        offsets = data.packed.offsets
+    def on(
+        columns: Columns,
+        offsets: npt.NDArray[np.int64],
+        sensor_size: SensorSize,
+        device: torch.device,
+    ) -> EventsOnDevice | None:
+        """Copy events to a device; None where they would take more than half of the free memory."""
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             if 13 * int(offsets[-1]) > free // 2:
                 return None
-        for clip in range(len(data)):
-            data.columns(clip)  # what is not in the cache yet comes now
-        columns = data.packed.columns
         kinds = (np.int16, np.int16, np.bool_, np.int64)
-        pairs = zip(columns, kinds, strict=True)
-        return DeviceSet(
-            data, *(torch.from_numpy(column.astype(kind)).to(device) for column, kind in pairs)
-        )
+        tensors = [
+            torch.from_numpy(column.astype(kind)).to(device)
+            for column, kind in zip(columns, kinds, strict=True)
+        ]
+        return EventsOnDevice(offsets, sensor_size, *tensors)
 
     def clip(self, clip: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """View a clip's columns."""
-        offsets = self.data.packed.offsets
-        span = slice(int(offsets[clip]), int(offsets[clip + 1]))
+        span = slice(int(self.offsets[clip]), int(self.offsets[clip + 1]))
         return self.x[span], self.y[span], self.p[span], self.t[span]
 
 
 def make_frames_on(
-    held: DeviceSet,
+    held: EventsOnDevice,
+    columns: Columns,
     clip: int,
     params: FramesParams,
     augmentation: Augmentation = Augmentation(),  # noqa: B008 (frozen)
     rng: np.random.Generator | None = None,
 ) -> Tensor | None:
-    """Make one clip's frames on the device; see `evfer.loading.make_frames`.
+    """Make one clip's frames on the device; see `evfer.inputs.make_frames`.
+
+    Args:
+        held: the set on the device.
+        columns: the clip's events on the CPU, from which augmentations are drawn.
+        clip: position of the clip.
+        params: how events become frames.
+        augmentation: what to change; nothing by default.
+        rng: the sample's generator; without it nothing is changed.
 
     Returns:
         Frames, shape (t, c, h, w), uint8 or float32, or None for settings that need the CPU:
         real-valued kinds, counts resized afterwards, augmentations of an outsider's, and several
         drops in a row.
     """
-    data, size = held.data, held.data.sensor_size
-    region, todo = Region(0, 0, size.width, size.height), Pass()
+    size = held.sensor_size
+    region, edits = Region(0, 0, size.width, size.height), EditPlan()
     steps = augmentation.of_stage("frames")
     if not all(isinstance(step, RandomMirror) for step in steps):
         return None
     if rng is not None:
-        walked, todo = augmentation.plan(data.facts(clip), lambda: data.columns(clip), rng)
-        if walked is not None:  # more than one walk
+        changed, edits = augmentation.plan(ClipSummary.of(columns, size), lambda: columns, rng)
+        if changed is not None:  # more than one walk
             return None
         region = augmentation.on_region(size, rng)
     tables = None if params.real else cell_tables(size, region, params)
@@ -100,7 +118,7 @@ def make_frames_on(
     device = held.t.device
     kind = torch.uint8 if params.binary else torch.float32
     frames = torch.zeros(params.shape(region), dtype=kind, device=device)
-    x, y, p, t = _changed(held.clip(clip), todo, size)
+    x, y, p, t = _changed(held.clip(clip), edits, size)
     if len(t):
         _collect(frames, x, y, p, t, size, params, [_table(table, device) for table in tables])
     if rng is not None:
@@ -114,12 +132,12 @@ def make_frames_on(
 Events = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-def _changed(events: Events, todo: Pass, sensor_size: SensorSize) -> Events:
-    events = _points(events, todo.before, sensor_size.width)
-    if todo.insert is not None:
-        events = _merged(events, todo.insert)
-    x, y, p, t = _points(events, todo.after, sensor_size.width)
-    drop = todo.drop
+def _changed(events: Events, edits: EditPlan, sensor_size: SensorSize) -> Events:
+    events = _points(events, edits.before, sensor_size.width)
+    if edits.insert is not None:
+        events = _merged(events, edits.insert)
+    x, y, p, t = _points(events, edits.after, sensor_size.width)
+    drop = edits.drop
     if drop is None:
         return x, y, p, t
     if isinstance(drop, DropMask):
@@ -133,7 +151,7 @@ def _changed(events: Events, todo: Pass, sensor_size: SensorSize) -> Events:
     return x[kept], y[kept], p[kept], t[kept]
 
 
-def _points(events: Events, points: Points, width: int) -> Events:
+def _points(events: Events, points: PointEdits, width: int) -> Events:
     x, y, p, t = events
     if points.flip:
         x = width - 1 - x

@@ -8,12 +8,12 @@ import numpy as np
 
 from evfer.errors import ConfigError
 
-__all__ = ["hold_out", "require_people"]
+__all__ = ["require_people", "validation_split"]
 
 _DRAWS = 64
 
 
-def hold_out(
+def validation_split(
     subjects: Sequence[str], labels: Sequence[int], share: float, *, seed: int, fold: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Split training clips in two, so that no person is on both sides.

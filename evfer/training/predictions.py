@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from evfer.loading import Loader
+from evfer.inputs import Loader, class_indices
 from evfer.metrics import score
 from evfer.training.faults import not_finite
 
-__all__ = ["Answers", "answer", "answer_steps"]
+__all__ = ["Predictions", "predict", "predict_steps"]
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class Predictions:
     """What a network says about some clips.
 
     Args:
-        labels: true class indices, int64, shape (n,).
+        labels: true class indices, int64, shape (n,); the largest share where targets are shares.
         predictions: predicted class indices, int64, shape (n,).
         confidences: probability that the network gives its prediction, float64, shape (n,).
         loss: mean cross-entropy.
@@ -40,7 +40,7 @@ class Answers:
         return score(self.labels, self.predictions).accuracy
 
 
-def answer(module: nn.Module, loader: Loader, device: torch.device | str = "cpu") -> Answers:
+def predict(module: nn.Module, loader: Loader, device: torch.device | str = "cpu") -> Predictions:
     """Ask a network about clips.
 
     Args:
@@ -49,28 +49,30 @@ def answer(module: nn.Module, loader: Loader, device: torch.device | str = "cpu"
         device: where the network is.
 
     Raises:
-        ConfigError: if an answer is not finite.
+        ConfigError: if a prediction is not finite.
     """
     module.eval()
-    labels, probabilities = [], []
+    batches_of_logs = []
     with torch.inference_mode(), contextlib.closing(loader.epoch(0)) as batches:
         for batch in batches:
             logits = module(batch.frames.to(device).float())
-            labels.append(batch.labels)
-            probabilities.append(logits.float().log_softmax(1).cpu())
-    logs, true = torch.cat(probabilities), torch.cat(labels)
+            batches_of_logs.append(logits.float().log_softmax(1).cpu())
+    logs = torch.cat(batches_of_logs)
     if not bool(torch.isfinite(logs).all()):
-        raise not_finite("the network's answers are no longer finite")
+        raise not_finite("the network's predictions are no longer finite")
+    clips = list(loader.clips)
+    labels, targets = class_indices(loader.inputs)[clips], loader.inputs.targets[clips]
     confidences, predictions = logs.double().exp().max(1)
-    return Answers(
-        true.numpy(),
-        predictions.numpy(),
-        confidences.numpy(),
-        float(functional.nll_loss(logs, true)),
+    return Predictions(
+        labels=labels,
+        predictions=predictions.numpy(),
+        confidences=confidences.numpy(),
+        # of logarithms that are normalised already, this is the mean of what the targets pick
+        loss=float(functional.cross_entropy(logs, torch.from_numpy(targets))),
     )
 
 
-def answer_steps(
+def predict_steps(
     module: nn.Module, loader: Loader, device: torch.device | str = "cpu"
 ) -> tuple[float, ...]:
     """Ask a network about clips after each of their steps.
@@ -88,9 +90,10 @@ def answer_steps(
     if decide is None:
         return ()
     module.eval()
+    labels = torch.from_numpy(class_indices(loader.inputs))
     right = []
     with torch.inference_mode(), contextlib.closing(loader.epoch(0)) as batches:
         for batch in batches:
             predictions = decide(batch.frames.to(device).float()).argmax(2).cpu()
-            right.append(predictions == batch.labels)
+            right.append(predictions == labels[list(batch.clips)])
     return tuple(torch.cat(right, 1).double().mean(1).tolist())

@@ -11,62 +11,54 @@ import numpy as np
 import torch
 
 from evfer.errors import ConfigError
-from evfer.frames import FramesParams
-from evfer.loading.device import DeviceSet, make_frames_on
-from evfer.loading.samples import make_frames
-from evfer.loading.sets import EventSet
-from evfer.transforms import Augmentation, sample_rng
+from evfer.inputs.base import Inputs
+from evfer.transforms import sample_rng
 
 __all__ = ["Batch", "Loader"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some clips, ready for a network.
+    """Some samples, ready for a network.
 
     Args:
         frames: shape (n, t, c, h, w), uint8 or float32.
-        labels: class indices, int64, shape (n,).
-        clips: positions of the clips in the set (n).
+        targets: class indices, int64, shape (n,), or shares of classes, float32, shape
+            (n, classes).
+        clips: positions of the samples (n).
     """
 
     frames: torch.Tensor
-    labels: torch.Tensor
+    targets: torch.Tensor
     clips: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Loader:
-    """Batches of some clips of a set, epoch by epoch.
+    """Batches of some samples, epoch by epoch.
 
     Args:
-        data: the set.
-        clips: positions of the clips to give.
-        frames: how events become frames; the number of steps must be the same for all clips.
-        batch_size: clips a batch; a last batch of one clip joins the one before, unless it is to
-            be kept.
-        training: whether clips are shuffled and augmented; else they come as they are, in order.
-        augmentation: what to change in training.
+        inputs: what is fed to the network.
+        clips: positions of the samples to give.
+        batch_size: samples a batch; a last batch of one joins the one before, unless it is to be
+            kept.
+        training: whether samples are shuffled and augmented; else they come as they are, in order.
         seed: the run's seed.
         fold: number of the fold.
         workers: threads that make batches ahead; 0 makes each when it is asked for.
-        held: the set on a device, where the frames are then made; None makes them on the CPU.
-        keep_last: leave a last batch of one clip alone.
+        keep_last: leave a last batch of one sample alone.
 
     Raises:
-        ConfigError: if there is no clip, or a setting cannot be used.
+        ConfigError: if there is no sample, or a setting cannot be used.
     """
 
-    data: EventSet
+    inputs: Inputs
     clips: tuple[int, ...]
-    frames: FramesParams
     batch_size: int
     training: bool = False
-    augmentation: Augmentation = Augmentation()  # noqa: RUF009 (frozen)
     seed: int = 0
     fold: int = 0
     workers: int = 1
-    held: DeviceSet | None = None
     keep_last: bool = False
 
     def __post_init__(self) -> None:
@@ -74,12 +66,6 @@ class Loader:
             raise ConfigError(f"train.batch_size = {self.batch_size}", expected="1 or more")
         if not self.clips:
             raise ConfigError("no clip to load", expected="one or more")
-        if self.frames.kind == "count":
-            raise ConfigError(
-                'frames.kind = "count" gives each clip another number of steps',
-                expected="as many steps for every clip",
-                hint='Choose frames.kind = "count_or_bins"',
-            )
 
     def __len__(self) -> int:
         """Give the number of batches of an epoch."""
@@ -105,22 +91,17 @@ class Loader:
         """Make the batch of some clips in an epoch."""
         return Batch(
             torch.stack([self._sample(clip, epoch) for clip in clips]),
-            torch.from_numpy(self.data.labels[list(clips)]),
+            torch.from_numpy(self.inputs.targets[list(clips)]),
             tuple(clips),
         )
 
     def _sample(self, clip: int, epoch: int) -> torch.Tensor:
-        def rng() -> np.random.Generator | None:
-            name = self.data.clip_ids[clip]
-            return sample_rng(self.seed, self.fold, name, epoch) if self.training else None
-
-        if self.held is not None:
-            made = make_frames_on(self.held, clip, self.frames, self.augmentation, rng())
-            if made is not None:
-                return made
-        frames = make_frames(self.data, clip, self.frames, self.augmentation, rng())
-        found = torch.from_numpy(np.ascontiguousarray(frames))
-        return found if self.held is None else found.to(self.held.t.device)
+        name = self.inputs.ids[clip]
+        rng = sample_rng(self.seed, self.fold, name, epoch) if self.training else None
+        sample = self.inputs.make(clip, rng)
+        if isinstance(sample, torch.Tensor):
+            return sample
+        return torch.from_numpy(np.ascontiguousarray(sample))
 
     def epoch(self, epoch: int) -> Generator[Batch]:
         """Give the batches of an epoch.

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from evfer.frames.collect import NOWHERE
 
-__all__ = ["BLOCK", "BOX", "MASK", "NONE", "SPAN", "left_at_end", "start_near", "walk_over"]
+__all__ = ["BOX", "MASK", "NONE", "SPAN", "left_at_end", "own_before", "start_near", "walk_over"]
 
 NONE, MASK, SPAN, BOX = range(4)
-BLOCK = 2048  # events that are counted at once; few enough to walk over some in vain
+_BLOCK = 2048  # events that are counted at once; few enough to walk over some in vain
 
 
 # A clip travels between the compiled functions as one tuple:
@@ -43,6 +43,12 @@ def _split(q: int, t: NDArray[Any], new_t: NDArray[Any], before: NDArray[np.int6
         else:
             high = middle
     return low
+
+
+@numba.njit(nogil=True, cache=True)
+def own_before(q: int, clip: Any) -> int:
+    """Give how many of a clip's first q merged events are its own."""
+    return _split(q, clip[3], clip[7], clip[8])
 
 
 @numba.njit(nogil=True, cache=True)
@@ -165,7 +171,7 @@ def start_near(rank: int, clip: Any, n: int, drop: Any) -> tuple[int, int]:
         return rank + (limits[1] - limits[0] if rank >= limits[0] else 0), rank
     place, left = 0, 0
     while place < n:
-        stop = min(place + BLOCK, n)
+        stop = min(place + _BLOCK, n)
         more = stop - place - _gone(place, stop, clip, n, drop)
         if left + more > rank:
             break

@@ -35,7 +35,10 @@ _BASELINES = ("majority", "logistic")
 BENCH_VERSION = 3
 """Raised whenever the same recipe starts to give other results, so that old rows do not count."""
 
-_LATER = {"train": ("patience", "compile", "last_batch", "mixup"), "select": ("optimistic",)}
+_LATER = {
+    "train": ("patience", "compile", "last_batch", "mixup", "loss"),
+    "select": ("optimistic",),
+}
 """Settings that came later: they count where they are not as if they had not come, so that older
 rows stay good."""
 
@@ -57,6 +60,8 @@ class TrainParams:
         schedule: "cosine" falls to 0 in steps of an epoch, "cosine_steps" in steps of a batch
             after `warmup`; "constant" stays.
         warmup: share of all batches over which the rate rises from 0, for "cosine_steps".
+        loss: what is made small: "cross_entropy", or one's own as `module:function`; see
+            `evfer.training.losses.Loss`.
         label_smoothing: share of the target spread over all classes.
         mixup: alpha of mixup: clips are blended in pairs, by a share from Beta(alpha, alpha), and
             the network answers for both; 0 blends none.
@@ -78,6 +83,7 @@ class TrainParams:
     last_batch: Literal["merge", "keep"] = "merge"
     schedule: Literal["cosine", "cosine_steps", "constant"] = "cosine"
     warmup: float = 0.0
+    loss: str = "cross_entropy"
     label_smoothing: float = 0.0
     mixup: float = 0.0
     precision: Literal["no", "bf16"] = "no"
@@ -226,6 +232,9 @@ class BenchConfig:
             for name in names:
                 if settings[section][name] == plain[name]:
                     del settings[section][name]
+        if "loss" in settings["train"]:
+            source = plugins.source_digest("evfer.losses", self.train.loss)
+            settings["train"]["loss_sha256"] = source
         return {
             "bench": BENCH_VERSION,
             **{name: settings[name] for name in ("frames", "model", "train", "select")},
