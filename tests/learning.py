@@ -8,7 +8,7 @@ from torch import nn
 
 from evfer.config import build
 from evfer.events import EVENT_DTYPE, SensorSize
-from evfer.inputs import EventSet, pack_events
+from evfer.inputs import EventInputs, EventSet, pack_events
 from evfer.training.recipe import BenchConfig
 
 SENSOR = SensorSize(32, 32)
@@ -74,6 +74,11 @@ class Fastidious(SmallNet):
 def fastidious(n_classes: int, n_steps: int) -> Fastidious:
     """Build the network, as `learning:fastidious` names it."""
     return Fastidious(n_classes, n_steps)
+
+
+def feed(data: EventSet, config: BenchConfig) -> EventInputs:
+    """Give what a network is fed by a recipe."""
+    return EventInputs(data, config.frames, config.augmentation())
 
 
 def make_config(**sections: dict) -> BenchConfig:

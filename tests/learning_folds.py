@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import torch
-from learning import SmallNet, make_config
+from learning import SmallNet, feed, make_config
 
 from evfer.training import FoldTask
 
@@ -12,7 +12,8 @@ TRAIN, TEST = tuple(range(36)), tuple(range(36, 48))  # six people and two other
 
 
 def task(data, *, seed=0, fold=0, key="key", **sections):
-    return FoldTask(data, TRAIN, TEST, make_config(**sections), fold, seed, key)
+    config = make_config(**sections)
+    return FoldTask(feed(data, config), TRAIN, TEST, config, fold, seed, key)
 
 
 def build(n_steps=3):
@@ -29,7 +30,13 @@ def same(a, b):
         timeless[0] == timeless[1]
         and a.selected_epoch == b.selected_epoch
         and a.accuracy_last == b.accuracy_last
-        and np.array_equal(a.answers.predictions, b.answers.predictions)
-        and np.array_equal(a.answers.confidences, b.answers.confidences)
-        and all(torch.equal(a.weights[name], b.weights[name]) for name in a.weights)
+        and np.array_equal(a.predictions.predictions, b.predictions.predictions)
+        and np.array_equal(a.predictions.confidences, b.predictions.confidences)
+        and same_weights(a, b)
     )
+
+
+def same_weights(a, b):
+    """Say whether two results' networks have the same weights."""
+    one, other = (result.module.state_dict() for result in (a, b))
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from learning import CLASSES, make_config, make_set
+from learning import CLASSES, feed, make_config, make_set
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -19,7 +19,7 @@ def task_of(data, **sections):
     train = tuple(i for i, who in enumerate(data.subjects) if who < "S005")
     test = tuple(i for i in range(len(data)) if i not in train)
     config = make_config(**({"augment": [], "train": {"epochs": 1}} | sections))
-    return FoldTask(data, train, test, config)
+    return FoldTask(feed(data, config), train, test, config)
 
 
 def clips(n=60, n_classes=3, seed=0, steps=2, side=8):
@@ -53,8 +53,8 @@ def test_majority_scores_what_the_row_says_it_would():
     task = task_of(data)
     found = fit(lambda: create("majority", len(CLASSES), 3), task)
     wanted = metrics.majority(data.labels[list(task.train)], data.labels[list(task.test)])
-    assert found.answers.accuracy == wanted
-    assert metrics.collapsed(found.answers.predictions)
+    assert found.predictions.accuracy == wanted
+    assert metrics.collapsed(found.predictions.predictions)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -76,15 +76,15 @@ def test_logistic_equals_scikit_learns_pipeline(n_classes):
 def test_logistic_learns_and_needs_the_steps_for_motion():
     data = make_set()
     found = fit(lambda: create("logistic", 3, 3), task_of(data))
-    assert found.answers.accuracy > 0.8
+    assert found.predictions.accuracy > 0.8
     assert (found.selected_on, found.selected_epoch, found.n_validation) == ("last", 1, 0)
     assert found.n_train == 30
-    assert found.curve[0].train_accuracy >= found.answers.accuracy
+    assert found.curve[0].train_accuracy >= found.predictions.accuracy
     again = fit(lambda: create("logistic", 3, 3), task_of(data))
-    assert again.answers.confidences.tolist() == found.answers.confidences.tolist()
+    assert again.predictions.confidences.tolist() == found.predictions.confidences.tolist()
     # up and down look alike once the steps are summed
     blind = fit(lambda: create("logistic", 3, 3, per_step=False), task_of(data))
-    assert blind.answers.accuracy < found.answers.accuracy - 0.1
+    assert blind.predictions.accuracy < found.predictions.accuracy - 0.1
 
 
 def test_an_estimator_sees_augmented_clips_as_often_as_there_are_epochs():

@@ -14,7 +14,7 @@ from evfer import config, folds, metrics, recordings
 from evfer.bench import bench, load_config, load_weights, row_key
 from evfer.bench.rows import forget, open_rows
 from evfer.errors import ConfigError, RecordingError, SourceError, UnknownNameError
-from evfer.inputs import Loader, load_set
+from evfer.inputs import EventInputs, Loader, load_set
 from evfer.report.rows import parse_row
 from evfer.training import predict
 from evfer.training.recipe import BenchConfig, default_recipe
@@ -210,7 +210,7 @@ def test_tested_weights_give_the_rows_predictions(tiny, undisturbed):
         module = load_weights(path, row_key(row))
         clips = tuple(data.clip_ids.index(p["clip_id"]) for p in row["predictions"])
         recipe = make_config(train={"epochs": 3})
-        found = predict(module, Loader(data, clips, recipe.frames, 8))
+        found = predict(module, Loader(EventInputs(data, recipe.frames), clips, 8))
         assert found.predictions.tolist() == [p["prediction"] for p in row["predictions"]]
     with pytest.raises(RecordingError, match="no weights of this row"):
         load_weights(files[0], row_key(rows[1]))
@@ -229,7 +229,9 @@ def test_a_model_that_fits_itself_is_measured_like_a_network(tiny, tmp_path):
         assert row["accuracy"] > 0.6
         assert parse_row(row, "r", "here").problems == ()
         clips = tuple(data.clip_ids.index(p["clip_id"]) for p in row["predictions"])
-        found = predict(load_weights(path, row_key(row)), Loader(data, clips, recipe.frames, 8))
+        found = predict(
+            load_weights(path, row_key(row)), Loader(EventInputs(data, recipe.frames), clips, 8)
+        )
         assert found.predictions.tolist() == [p["prediction"] for p in row["predictions"]]
 
 

@@ -13,9 +13,6 @@ import h5py
 import numpy as np
 import pytest
 from event_sets import SENSOR, make_events, write_set
-from exploring import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from evfer import recordings, transforms
 from evfer.errors import RecordingError
@@ -23,15 +20,12 @@ from evfer.events import Columns
 from evfer.files import host_tag, sha256_file
 from evfer.frames import FramesParams
 from evfer.inputs import cache, load_set, make_frames, pack_events
-from evfer.inputs.cache import Packed
 
 LENGTHS = (40, 0, 90, 7, 55, 61, 33)
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A set whose clips fill several blocks."""
-    monkeypatch.setattr(cache, "ROWS", 16)
+def folder(tmp_path):
     return write_set(tmp_path, [make_events(n, n) for n in LENGTHS])
 
 
@@ -75,81 +69,21 @@ def test_the_cache_is_made_once_and_holds_seven_bytes_an_event(folder, monkeypat
     assert not [path for path in (folder / ".cache").iterdir() if path.name.startswith(".")]
 
 
-def test_only_what_is_asked_for_is_read(folder, monkeypatch):
+def test_clips_are_read_when_they_are_asked_for(folder, monkeypatch):
     asked = []
-    read = recordings.Layout.read
+    read = recordings.Layout.columns
     monkeypatch.setattr(
-        recordings.Layout, "read", lambda self, parts: asked.extend(parts) or read(self, parts)
+        recordings.Layout, "columns", lambda self: asked.append(self.path.name) or read(self)
     )
     data = load_set(folder)
     assert asked == []
-    # the middle 20 of 90 events, 30 to 49
     make_frames(data, 2, FramesParams(2, "count_or_bins", size=None, event_count=10))
-    assert sorted(asked) == [("p", 16, 64), ("x", 16, 64), ("y", 16, 64)]
-    asked.clear()
-    # 30 to 59, which are there by now
-    make_frames(data, 2, FramesParams(2, "count_or_bins", size=None, event_count=15))
-    assert asked == []
-    # all 90 by their times
+    assert asked == ["002.h5"]
     make_frames(data, 2, FramesParams(2, size=None))
-    rest = [(0, 16), (64, 90)]
-    assert sorted(asked) == [
-        *(("p", *span) for span in rest),
-        ("t", 0, 90),
-        *((name, *span) for name in "xy" for span in rest),
-    ]
-
-
-STEPS = [
-    {"name": "hflip", "p": 1.0},
-    {"name": "noise", "p": 1.0, "severity": 0.5},
-    {"name": "reverse", "p": 1.0},
-    {"name": "polflip", "p": 1.0},
-]
-DROPS = [[{"name": name}] for name in ("drop_area", "drop_events", "drop_time", "eventdrop")]
-DROPS += [[], [{"name": "crop"}], [{"name": "mirror_events"}, {"name": "noise"}]]
-
-
-@pytest.fixture(scope="module")
-def long_clip():
-    """Events for a few of the walk's blocks, many at equal times."""
-    return pack_events([make_events(3000, 1, 4500)], [0], ["a"], SENSOR, ["happy"])
-
-
-@given(
-    st.permutations(STEPS).flatmap(lambda steps: st.integers(0, 4).map(lambda n: steps[:n])),
-    st.sampled_from(DROPS),
-    st.sampled_from(["time_bins", "event_bins", "count_or_bins", "count_or_bins"]),
-    st.integers(1, 200),
-    st.sampled_from([8, 64, 512]),
-    st.integers(0, 10_000),
-)
-@settings(deadline=None, max_examples=examples(200))
-def test_frames_of_a_cache_that_fills_are_those_of_a_full_one(
-    long_clip, steps, drop, kind, event_count, rows, seed
-):
-    full = long_clip.packed
-
-    def read(clip, parts):
-        return [getattr(full.columns, name)[start:stop] for name, start, stop in parts]
-
-    # what was not asked for is junk, so that frames of it would not be the same
-    rng = np.random.default_rng(seed)
-    highs = (SENSOR.width, SENSOR.height, 2, 2**32)
-    junk = [rng.integers(0, high, 3000) for high in highs]
-    kinds = [column.dtype for column in full.columns]
-    blank = Columns(*(column.astype(kind) for column, kind in zip(junk, kinds, strict=True)))
-    augmentation = transforms.build([*steps, *drop])
-    params = FramesParams(4, kind, binary=False, size=None, event_count=event_count)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "ROWS", rows)
-        data = dataclasses.replace(long_clip, packed=Packed(SENSOR, full.offsets, blank, read))
-        for epoch in range(2):
-            draws = [transforms.sample_rng(seed, 0, "a", epoch) for _ in range(2)]
-            np.testing.assert_array_equal(
-                make_frames(data, 0, params, augmentation, draws[0]),
-                make_frames(long_clip, 0, params, augmentation, draws[1]),
-            )
+    make_frames(load_set(folder), 2, FramesParams(2, size=None))
+    assert asked == ["002.h5"]
+    everything(data)
+    assert sorted(asked) == ["000.h5", "002.h5", "003.h5", "004.h5", "005.h5", "006.h5"]
 
 
 def test_threads_that_ask_at_once_get_the_same(folder, truth):
@@ -157,15 +91,7 @@ def test_threads_that_ask_at_once_get_the_same(folder, truth):
     rng = np.random.default_rng(0)
 
     def ask(clip):
-        n = data.packed.length(clip)
-        start, stop = sorted(rng.integers(0, n + 1, 2).tolist())
-        data.packed.need(clip, (start, stop), names=("x", "t"))
-        columns = data.packed.peek(clip)
-        whole = [np.frombuffer(truth[clip][k], columns[k].dtype) for k in (0, 3)]
-        return all(
-            np.array_equal(columns[k][start:stop], kept[start:stop])
-            for k, kept in zip((0, 3), whole, strict=True)
-        )
+        return tuple(column.tobytes() for column in data.columns(clip)) == truth[clip]
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, [int(i) for i in rng.integers(0, 7, 300)]))
@@ -175,8 +101,7 @@ def test_threads_that_ask_at_once_get_the_same(folder, truth):
 FILL = """
 import hashlib, random, sys
 from pathlib import Path
-from evfer.inputs import cache, load_set
-cache.ROWS = 16
+from evfer.inputs import load_set
 data = load_set(Path(sys.argv[1]))
 found = {}
 for i in random.Random(int(sys.argv[2])).sample(range(len(data)), len(data)):
@@ -199,7 +124,7 @@ def test_processes_that_fill_one_cache_at_once_get_the_same(folder, truth):
 
 
 @pytest.mark.parametrize("column", Columns._fields)
-def test_a_block_that_was_not_written_to_its_end_is_read_again(folder, column, truth):
+def test_a_clip_that_was_not_written_to_its_end_is_read_again(folder, column, truth):
     everything(load_set(folder))
     (place,) = caches(folder)
     values = np.load(place / f"{column}.npy", mmap_mode="r+")
@@ -212,8 +137,10 @@ def test_a_block_that_was_not_written_to_its_end_is_read_again(folder, column, t
 def test_checksums_are_crc32(folder):
     everything(load_set(folder))
     (place,) = caches(folder)
-    x = np.load(place / "x.npy")
-    assert np.load(place / "sums.npy")[1, 0] == zlib.crc32(x[16:32].tobytes())
+    total = 0
+    for name in Columns._fields:
+        total = zlib.crc32(np.load(place / f"{name}.npy")[40:130].tobytes(), total)
+    assert np.load(place / "sums.npy")[2] == total
 
 
 @pytest.mark.parametrize("after", [0, 1, 9])
@@ -336,23 +263,6 @@ def test_a_recording_of_other_bytes_is_refused(folder, own):
         load_set(folder)
 
 
-def test_times_that_go_back_from_block_to_block_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(recordings.file, "_CHUNK_ROWS", 16)
-    monkeypatch.setattr(cache, "ROWS", 16)
-    folder = write_set(tmp_path, [make_events(90, 1)])
-    path = folder / recordings.read_index(folder)[0].path
-    with h5py.File(path, "r+") as file:
-        times = file["events"][:, 0]
-        file["events"][32:48, 0] = times[48:64]
-        file["events"][48:64, 0] = times[32:48]
-    data = load_set(folder)
-    data.packed.need(0, (0, 40), (70, 90), names=("t",))
-    with pytest.raises(RecordingError, match="clip 1 of the set: times go back near event 48"):
-        data.columns(0)
-    with pytest.raises(RecordingError, match="times go back"):  # nor by another process
-        load_set(folder).columns(0)
-
-
 def test_sets_go_to_other_processes(folder, truth):
     data = load_set(folder)
     data.columns(2)
@@ -401,10 +311,10 @@ def test_a_damaged_cache_is_made_anew(folder, harm, truth):
     elif harm == "sums":
         (place / "sums.npy").write_bytes(b"nonsense")
     else:
-        meta.write_text(meta.read_text().replace('"version": 2', '"version": 1'))
+        meta.write_text(meta.read_text().replace('"version": 3', '"version": 1'))
     assert everything(load_set(folder)) == truth
     assert caches(folder) == [place]
-    assert '"version": 2' in meta.read_text()
+    assert '"version": 3' in meta.read_text()
 
 
 def test_what_a_killed_process_left_in_the_cache_goes(folder):

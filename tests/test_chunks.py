@@ -27,16 +27,15 @@ LAYOUTS = {
 }
 
 
-def unpack(stored, column, limit, start=0, stop=None):
+def unpack(stored, column, limit):
     """Read a column as `evfer.recordings` does, chunk by chunk where they can be found."""
     if stored.file.mode == "r+":
         stored.file.flush()
-    stop, kind = len(stored) if stop is None else stop, np.min_scalar_type(limit - 1)
     chunks = locate(stored)
     if chunks is None:
-        return narrowed(stored[start:stop, column], limit)
+        return narrowed(stored[:, column], limit)
     with FileIO(stored.file.filename) as file:
-        return unpack_chunks(file, chunks, column, start, stop, kind)
+        return unpack_chunks(file, chunks, column, np.min_scalar_type(limit - 1))
 
 
 @pytest.fixture
@@ -67,22 +66,6 @@ def test_every_layout_gives_its_values(table, layout, limit, n):
         found = unpack(stored, column, limit)
         np.testing.assert_array_equal(found, given_values[:, column])
         assert found.dtype == np.min_scalar_type(limit - 1)
-
-
-@pytest.mark.parametrize("span", [(0, 0), (0, 7), (3, 5), (6, 8), (7, 50), (49, 50)])
-def test_a_part_of_a_column(table, span):
-    values = np.random.default_rng(0).integers(0, 200, (50, 4))
-    stored = table(values, **LAYOUTS["own"])
-    assert locate(stored) is not None
-    np.testing.assert_array_equal(unpack(stored, 1, 200, *span), values[slice(*span), 1])
-
-
-def test_only_the_chunks_of_a_part_are_read(table):
-    stored = table(np.ones((50, 4)), **LAYOUTS["own"])
-    places = locate(stored).places
-    stored.id.write_direct_chunk((0, 1), b"nonsense")
-    assert len(unpack(stored, 1, 200, 7, 50)) == 43
-    assert not (places[:, :, 1] == 0).any()
 
 
 def test_a_file_with_a_block_of_its_user(tmp_path):

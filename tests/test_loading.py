@@ -14,8 +14,8 @@ from evfer import recordings, transforms
 from evfer.errors import ConfigError, DataError, RecordingError, SourceError
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.frames import FramesParams, to_frames
-from evfer.inputs import EventsOnDevice, Loader, load_set, make_frames, pack_events
-from evfer.inputs.cache import Packed
+from evfer.inputs import EventInputs, EventsOnDevice, Loader, load_set, make_frames, pack_events
+from evfer.inputs.cache import PackedEvents
 from evfer.inputs.device import make_frames_on
 
 CLASSES = ("happy", "fear", "surprise")
@@ -90,20 +90,27 @@ def test_augmented_frames_follow_their_stages(data, clips):
         np.testing.assert_array_equal(found, expected)
 
 
-def loader(data, workers=0, **settings):
+def loader(data, workers=0, held=None, **settings):
     defaults = {
         "training": True,
-        "augmentation": transforms.build(transforms.parse_names("hflip,noise,eventdrop,crop")),
         "seed": 3,
         "fold": 1,
     }
     clips = settings.pop("clips", tuple(range(7)))
     size = settings.pop("batch_size", 2)
-    return Loader(data, clips, FramesParams(size=8), size, workers=workers, **defaults | settings)
+    default = transforms.build(transforms.parse_names("hflip,noise,eventdrop,crop"))
+    inputs = EventInputs(data, FramesParams(size=8), settings.pop("augmentation", default), held)
+    return Loader(inputs, clips, size, workers=workers, **defaults | settings)
+
+
+def hold(data):
+    packed = data.packed
+    device = torch.device("cpu")
+    return EventsOnDevice.on(packed.columns, packed.offsets, packed.sensor_size, device)
 
 
 def flatten(batches):
-    return b"".join(b.frames.numpy().tobytes() + b.labels.numpy().tobytes() for b in batches)
+    return b"".join(b.frames.numpy().tobytes() + b.targets.numpy().tobytes() for b in batches)
 
 
 def test_workers_change_nothing(data):
@@ -148,7 +155,7 @@ def test_batches_hold_every_clip_once_and_never_one_alone(data):
     for batch in batches:
         assert batch.frames.shape == (len(batch.clips), 6, 2, 8, 8)
         assert batch.frames.dtype == torch.uint8
-        assert batch.labels.tolist() == data.labels[list(batch.clips)].tolist()
+        assert batch.targets.tolist() == data.labels[list(batch.clips)].tolist()
     assert [len(c) for c in loader(data, batch_size=3, clips=(1, 2, 3, 4, 5)).order(0)] == [3, 2]
     assert [len(c) for c in loader(data, batch_size=4, clips=(6,)).order(0)] == [1]
 
@@ -174,7 +181,7 @@ def test_an_epoch_left_early_ends_its_threads(data):
 def test_a_fault_in_a_worker_reaches_the_caller(data):
     columns = data.packed.columns
     columns = columns._replace(x=columns.x + np.uint8(25))
-    packed = Packed(SENSOR, data.packed.offsets, columns)
+    packed = PackedEvents(SENSOR, data.packed.offsets, columns)
     broken = dataclasses.replace(data, packed=packed)
     with pytest.raises(DataError, match="at x ="):
         list(loader(broken, workers=2, augmentation=transforms.Augmentation()).epoch(0))
@@ -186,7 +193,7 @@ def test_settings_that_cannot_be_used_are_refused(data):
     with pytest.raises(ConfigError, match="no clip"):
         loader(data, clips=())
     with pytest.raises(ConfigError, match=r"frames\.kind"):
-        Loader(data, (0,), FramesParams(kind="count"), 2)
+        EventInputs(data, FramesParams(kind="count"))
 
 
 STEPS = ["hflip", "noise", "reverse", "polflip", "eventdrop", "drop_events", "drop_time"]
@@ -269,10 +276,10 @@ def test_tensors_give_the_frames_of_the_walk(names, more, seed, kind, size, bina
     events["t"] //= 1 if seed % 2 else 4000
     data = pack_events([make_events(9, 1), events], [0, 1], ["a", "b"], SENSOR, CLASSES)
     params = FramesParams(4, kind, "exact", binary, *size, event_count=5)
-    held = EventsOnDevice.on(data, torch.device("cpu"))
+    held = hold(data)
     for rng in (None, seed):
         draws = [None if rng is None else np.random.default_rng(rng) for _ in range(2)]
-        found = make_frames_on(held, 1, params, augmentation, draws[0])
+        found = make_frames_on(held, data.columns(1), 1, params, augmentation, draws[0])
         expected = make_frames(data, 1, params, augmentation, draws[1])
         if found is not None:
             assert found.dtype == torch.from_numpy(np.ascontiguousarray(expected)).dtype
@@ -282,11 +289,11 @@ def test_tensors_give_the_frames_of_the_walk(names, more, seed, kind, size, bina
 
 
 def test_a_loader_on_a_device_gives_the_same_batches(data):
-    held = EventsOnDevice.on(data, torch.device("cpu"))
+    held = hold(data)
     # the last needs the CPU: two drops in a row
     for names in ("hflip,noise,eventdrop,crop", "drop_events,drop_area"):
         settings_ = {"augmentation": transforms.build(transforms.parse_names(names))}
         plain, on_device = loader(data, **settings_), loader(data, held=held, **settings_)
         for one, other in zip(plain.epoch(2), on_device.epoch(2), strict=True):
             assert torch.equal(one.frames, other.frames)
-            assert torch.equal(one.labels, other.labels)
+            assert torch.equal(one.targets, other.targets)

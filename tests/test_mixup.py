@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from evfer.errors import ConfigError
 from evfer.training import fit
-from evfer.training.losses import mix
+from evfer.training.losses import cross_entropy, mix
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -32,7 +32,9 @@ def test_blends_are_of_two_clips_and_answer_for_both(seed, alpha):
     torch.testing.assert_close(mixed.frames[:, 1, 0, 2, 1], expected)
     logits = torch.randn(5, 5)
     target = mixed.share * torch.eye(5)[labels] + (1 - mixed.share) * torch.eye(5)[mixed.others]
-    torch.testing.assert_close(mixed.loss(logits, 0.0), functional.cross_entropy(logits, target))
+    torch.testing.assert_close(
+        mixed.loss(cross_entropy, logits, 0.0), functional.cross_entropy(logits, target)
+    )
     hits = target[torch.arange(5), logits.argmax(1)].sum()
     assert mixed.right(logits) == pytest.approx(float(hits), abs=1e-5)
 
@@ -45,7 +47,8 @@ def test_without_mixup_nothing_changes():
     assert mixed.frames is frames
     logits = torch.randn(5, 5)
     assert torch.equal(
-        mixed.loss(logits, 0.1), functional.cross_entropy(logits, labels, label_smoothing=0.1)
+        mixed.loss(cross_entropy, logits, 0.1),
+        functional.cross_entropy(logits, labels, label_smoothing=0.1),
     )
     assert mixed.right(logits) == int((logits.argmax(1) == labels).sum())
 
@@ -63,7 +66,7 @@ def data():
 
 def test_it_learns_from_blends(data):
     found = fit(build, task(data, train={"epochs": 12, "mixup": 0.4}))
-    assert found.answers.accuracy >= 0.8
+    assert found.predictions.accuracy >= 0.8
     # nobody is right about both labels of a blend
     assert found.curve[-1].train_accuracy < 0.99
     assert found.curve[-1].train_loss > fit(build, task(data)).curve[-1].train_loss

@@ -15,7 +15,7 @@ from learning import make_set
 from evfer import config, folds
 from evfer.errors import ConfigError
 from evfer.frames import FramesParams
-from evfer.inputs import Loader
+from evfer.inputs import EventInputs, Loader
 from evfer.models.sew_resnet import SpikingFERParams
 from evfer.recordings.index import IndexEntry
 from evfer.training.recipe import load_config
@@ -97,14 +97,14 @@ def test_one_person_cannot_be_split():
 
 def test_a_last_clip_may_stay_alone():
     data = make_set(3, 3)
-    given = data, tuple(range(9)), FramesParams(size=16), 4
+    given = EventInputs(data, FramesParams(size=16)), tuple(range(9)), 4
     for training in (False, True):
         joined = Loader(*given, training)
         kept = Loader(*given, training, keep_last=True)
         assert [len(clips) for clips in joined.order(0)] == [4, 5]
         assert [len(clips) for clips in kept.order(0)] == [4, 4, 1]
         assert [c for b in joined.order(0) for c in b] == [c for b in kept.order(0) for c in b]
-        assert [len(batch.labels) for batch in kept.epoch(0)] == [4, 4, 1]
+        assert [len(batch.targets) for batch in kept.epoch(0)] == [4, 4, 1]
 
 
 def test_the_codes_last_batch_is_kept():

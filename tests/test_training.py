@@ -10,12 +10,12 @@ from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from learning import SENSOR, SmallNet, make_set
-from learning_folds import TEST, TRAIN, build, same, task
+from learning_folds import TEST, TRAIN, build, same, same_weights, task
 from torch import nn
 
 from evfer.errors import ConfigError, EventsError
 from evfer.inputs import Loader
-from evfer.inputs.cache import Packed
+from evfer.inputs.cache import PackedEvents
 from evfer.models import create
 from evfer.training import fit, learning_rate
 from evfer.training.recipe import TrainParams
@@ -32,10 +32,10 @@ def data():
 def test_it_learns_people_it_has_not_seen(data):
     events = []
     found = fit(build, task(data, train={"epochs": 10}), progress=events.append)
-    assert found.answers.accuracy >= 0.8
+    assert found.predictions.accuracy >= 0.8
     assert found.selected_epoch == 10
-    assert found.answers.labels.tolist() == data.labels[list(TEST)].tolist()
-    assert ((found.answers.confidences > 1 / 3) & (found.answers.confidences <= 1)).all()
+    assert found.predictions.labels.tolist() == data.labels[list(TEST)].tolist()
+    assert ((found.predictions.confidences > 1 / 3) & (found.predictions.confidences <= 1)).all()
     assert [record.epoch for record in found.curve] == list(range(1, 11))
     assert found.curve[-1].train_loss < found.curve[0].train_loss / 2
     assert found.parameters == 3 * 2 * 9 * 8 + 16 + 16 * 8 * 3 + 3
@@ -72,7 +72,7 @@ def poison(data, clips):
     x = packed.columns.x.copy()
     for clip in clips:
         x[packed.offsets[clip] : packed.offsets[clip + 1]] = SENSOR.width + 1
-    moved = Packed(SENSOR, packed.offsets, packed.columns._replace(x=x))
+    moved = PackedEvents(SENSOR, packed.offsets, packed.columns._replace(x=x))
     return dataclasses.replace(data, packed=moved)
 
 
@@ -125,14 +125,14 @@ def test_the_epoch_that_people_held_out_like_best_is_tested(data):
             train=constant | {"epochs": long.selected_epoch},
         ),
     )
-    assert all(torch.equal(short.weights[name], long.weights[name]) for name in long.weights)
-    assert short.accuracy_last == short.answers.accuracy == long.answers.accuracy
+    assert same_weights(short, long)
+    assert short.accuracy_last == short.predictions.accuracy == long.predictions.accuracy
 
 
 def test_choosing_on_the_test_takes_the_first_best_epoch(data):
     found = fit(build, task(data, select={"on": "best_test_epoch"}, train={"lr": 0.05}))
     accuracies = [record.validation_accuracy for record in found.curve]
-    assert found.answers.accuracy == max(accuracies)
+    assert found.predictions.accuracy == max(accuracies)
     assert found.selected_epoch == 1 + accuracies.index(max(accuracies))
     assert found.accuracy_last == accuracies[-1]
 
@@ -144,13 +144,13 @@ def test_the_test_may_be_watched_without_choosing(data):
     seen = fit(build, task(data, select=settings_ | {"optimistic": True}))
     tests = [record.test_accuracy for record in seen.curve]
     assert seen.accuracy_best == max(tests) == tests[seen.best_epoch - 1]
-    assert tests[seen.selected_epoch - 1] == seen.answers.accuracy
+    assert tests[seen.selected_epoch - 1] == seen.predictions.accuracy
     assert tests[-1] == seen.accuracy_last
     assert (plain.accuracy_best, plain.best_epoch) == (None, None)
     blind = [dataclasses.replace(record, test_accuracy=None) for record in seen.curve]
     assert same(plain, dataclasses.replace(seen, curve=tuple(blind)))
     chosen = fit(build, task(data, select={"on": "best_test_epoch"}))
-    assert chosen.accuracy_best == chosen.answers.accuracy
+    assert chosen.accuracy_best == chosen.predictions.accuracy
     assert chosen.best_epoch == chosen.selected_epoch
 
 
@@ -186,7 +186,7 @@ def test_a_compiled_network_learns_the_same(data):
         fit(lambda: SmallNet(3, 3, dropout=0.0), task(data, train={"compile": c}))
         for c in (False, True)
     )
-    assert found.weights.keys() == plain.weights.keys()
+    assert found.module.state_dict().keys() == plain.module.state_dict().keys()
     losses = [[r.train_loss for r in result.curve] for result in (plain, found)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-2)
 
@@ -207,7 +207,7 @@ def test_gradients_are_clipped_and_decay_spares_norms(data):
             return net
 
         found = fit(remember, task(data, train=settings_ | train))
-        return {k: found.weights[k] - v for k, v in start.items()}, start
+        return {k: found.module.state_dict()[k] - v for k, v in start.items()}, start
 
     free, start = first_step()
     clipped, _ = first_step(clip_norm=0.1)
@@ -235,7 +235,9 @@ def test_precisions_follow_one_another_in_one_process(data):
     results = [fit(build, task(data, train={"precision": p})) for p in ("no", "bf16", "no")]
     assert same(results[0], results[2])
     assert not same(results[0], results[1])
-    assert all(result.weights["layers.0.weight"].dtype == torch.float32 for result in results)
+    assert all(
+        result.module.state_dict()["layers.0.weight"].dtype == torch.float32 for result in results
+    )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -251,8 +253,8 @@ def test_a_device_that_is_not_there_is_named(data):
 def test_it_learns_on_a_gpu(data):
     found = fit(build, task(data, train={"epochs": 10, "precision": "bf16"}), device="cuda")
     assert found.device.startswith("cuda")
-    assert found.answers.accuracy >= 0.8
-    assert all(value.device.type == "cpu" for value in found.weights.values())
+    assert found.predictions.accuracy >= 0.8
+    assert all(value.device.type == "cpu" for value in found.module.state_dict().values())
 
 
 @pytest.mark.parametrize(
@@ -335,18 +337,18 @@ def test_networks_that_decide_step_by_step_are_asked_after_each(data, precision)
     job = task(data, train={"epochs": 2, "lr": 0.002, "precision": precision})
     found = fit(build_snn, job)
     assert len(found.anytime) == 3
-    assert found.anytime[-1] == pytest.approx(found.answers.accuracy)
+    assert found.anytime[-1] == pytest.approx(found.predictions.accuracy)
     if precision == "no":
         # the same network on clips that end earlier
         module = build_snn()
-        module.load_state_dict(found.weights)
+        module.load_state_dict(found.module.state_dict())
         module.eval()
-        loader = Loader(job.data, job.test, job.config.frames, 8)
+        loader = Loader(job.inputs, job.test, 8)
         for steps in (1, 2):
             right = []
             with torch.no_grad():
                 for batch in loader.epoch(0):
                     said = module(batch.frames[:, :steps].float()).argmax(1)
-                    right += (said == batch.labels).tolist()
+                    right += (said == batch.targets).tolist()
             assert found.anytime[steps - 1] == pytest.approx(np.mean(right))
     assert fit(build, task(data, train={"epochs": 1})).anytime == ()

@@ -187,7 +187,7 @@ def test_answers_that_are_no_numbers_stop_the_run(data):
             logits = super().forward(frames)
             return logits if self.training else logits * math.nan
 
-    with pytest.raises(ConfigError, match="answers are no longer finite"):
+    with pytest.raises(ConfigError, match="predictions are no longer finite"):
         fit(lambda: Bad(3, 3), task(data, train={"epochs": 1}))
 
 

@@ -217,8 +217,8 @@ def load_set(folder: Path) -> EventSet:
         folder,
         name,
         [entry.n_events for entry in entries],
-        look=lambda: files.look(0).sensor_size,
-        read=lambda clip: files.look(clip).columns(),
+        look=files.sensor,
+        read=files.read,
     )
     files.size = packed.sensor_size
     # now rather than in the middle of a training
@@ -246,6 +246,14 @@ class _Recordings:
         self._folder, self._entries = folder, entries
         self._looked: dict[int, recordings.Layout] = {}
         self.size: SensorSize | None = None
+
+    def sensor(self) -> SensorSize:
+        """Give the sensor of the first recording, which all share."""
+        return self.look(0).sensor_size
+
+    def read(self, clip: int) -> Columns:
+        """Read a clip's events."""
+        return self.look(clip).columns()
 
     def look(self, clip: int) -> recordings.Layout:
         """Look at a clip's recording.

@@ -24,7 +24,7 @@ from inputs import make_set
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from evfer.inputs import Loader, load_set
+from evfer.inputs import EventInputs, Loader, load_set
 from evfer.models import create
 from evfer.training import FoldTask, fit
 from evfer.training.recipe import load_config
@@ -70,8 +70,10 @@ def agreement(model: str, data, device: str) -> str:
     """Say how far a step on the device lies from one on the CPU."""
     allow_tf32(False)
     recipe = load_config(model, model, "strict")
-    batch = Loader(data, tuple(range(4)), recipe.frames, 4, workers=0).batch(range(4), 0)
-    one, other = (step(model, batch.frames.float(), batch.labels, d) for d in ("cpu", device))
+    batch = Loader(EventInputs(data, recipe.frames), tuple(range(4)), 4, workers=0).batch(
+        range(4), 0
+    )
+    one, other = (step(model, batch.frames.float(), batch.targets, d) for d in ("cpu", device))
     largest = max(
         float((a - b).abs().max() / a.abs().max().clamp_min(1e-12))
         for a, b in zip(one[1:], other[1:], strict=True)
@@ -86,7 +88,11 @@ def operations(model: str, data, batch_size: int) -> int:
     """Count the operations of a training step on one sample."""
     recipe = load_config(model, model, "strict")
     clips = tuple(range(min(batch_size, 2)))
-    frames = Loader(data, clips, recipe.frames, len(clips), workers=0).batch(clips, 0).frames
+    frames = (
+        Loader(EventInputs(data, recipe.frames), clips, len(clips), workers=0)
+        .batch(clips, 0)
+        .frames
+    )
     with FlopCounterMode(display=False) as counter:
         functional.cross_entropy(
             create(model, 6, frames.shape[1], seed=0, **recipe.model, **_plain(model))(
@@ -136,7 +142,12 @@ def main() -> None:
                     "select": {"on": "last"},
                 }  # fmt: skip
                 recipe = load_config(model, model, "strict", changes)
-                task = FoldTask(data, tuple(range(len(data))), (0, 1), recipe)
+                task = FoldTask(
+                    EventInputs(data, recipe.frames, recipe.augmentation()),
+                    tuple(range(len(data))),
+                    (0, 1),
+                    recipe,
+                )
                 found = fit(
                     lambda: create(model, 6, recipe.frames.n_steps, **recipe.model),  # noqa: B023
                     task,

@@ -38,7 +38,7 @@ from evfer import provenance, recordings
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.files import sha256_file
 from evfer.frames import FramesParams, fill_frames, to_frames
-from evfer.inputs import Loader, load_set
+from evfer.inputs import EventInputs, Loader, load_set
 from evfer.region import Region
 from evfer.training.recipe import load_config
 from evfer.transforms import build
@@ -177,7 +177,8 @@ def epochs(n_clips: int, passes: int) -> None:
         epoch = itertools.count()
 
         def ours_epoch(data):
-            loader = Loader(data, tuple(range(n_clips)), recipe.frames, 8, True, drawn, workers=0)
+            inputs = EventInputs(data, recipe.frames, drawn)
+            loader = Loader(inputs, tuple(range(n_clips)), 8, training=True, workers=0)
             for _ in loader.epoch(next(epoch)):
                 pass
 

@@ -20,7 +20,7 @@ import torch
 from inputs import make_set
 
 from evfer import provenance
-from evfer.inputs import load_set
+from evfer.inputs import EventInputs, load_set
 from evfer.models import create
 from evfer.training import FoldTask, fit
 from evfer.training.recipe import load_config
@@ -36,7 +36,8 @@ def measure(model: str, protocol: str, n_clips: int, epochs: int, eda: str | Non
     recipe = load_config(model, model, protocol, changes)
     with tempfile.TemporaryDirectory() as name:
         data = load_set(make_set(Path(name), n_clips))
-        task = FoldTask(data, tuple(range(n_clips)), (0, 1), recipe)
+        inputs = EventInputs(data, recipe.frames, recipe.augmentation())
+        task = FoldTask(inputs, tuple(range(n_clips)), (0, 1), recipe)
         n_steps = recipe.frames.n_steps
         found = fit(lambda: create(model, 6, n_steps, **recipe.model), task, device="cpu")
     for record in found.curve:
