@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 import tomllib
 
 import numpy as np
@@ -13,7 +14,7 @@ from learning import SENSOR, make_config, make_set, small_net
 from evfer import config, folds, index, metrics, store
 from evfer.bench import bench, load_config, load_weights, row_key
 from evfer.bench.rows import forget, open_rows
-from evfer.errors import ConfigError, RecordingError, SourceError, UnknownNameError
+from evfer.errors import ConfigError, OutputError, RecordingError, SourceError, UnknownNameError
 from evfer.loading import Loader, load_set
 from evfer.recipe import BenchConfig, default_recipe
 from evfer.report.rows import parse_row
@@ -154,6 +155,30 @@ def test_a_row_that_was_cut_short_is_mended(tiny, undisturbed, tmp_path):
     path.write_text("\n".join(whole))
     assert run(tiny, tmp_path) == rows
     assert path.read_text() == "".join(f"{line}\n" for line in whole)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on files there")
+def test_a_fold_whose_row_a_full_disk_cuts_short_is_not_done(tiny, undisturbed, tmp_path):
+    import resource
+
+    path = tmp_path / "rows.jsonl"
+    before = json.dumps(undisturbed[0][0]) + "\n" + "not json\n" * 200_000
+    path.write_text(before)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 300, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"rows\.jsonl: File too large.*Make room"):
+            run(tiny, tmp_path, only_folds=[0, 1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_text() == before
+    assert len(list((tmp_path / "checkpoints").glob("*fold1*.state.pt"))) == 1
+    events = []
+    rows = run(tiny, tmp_path, only_folds=[0, 1], progress=events.append)
+    assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed[0][:2]]
+    # what was trained is not trained again
+    assert [event.kind for event in events] == ["kept", "row"]
+    assert path.read_text().startswith(before)
 
 
 def test_starting_anew_replaces_its_own_rows_alone(tiny, tmp_path):
