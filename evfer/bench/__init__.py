@@ -22,7 +22,7 @@ from evfer import config as configuration
 from evfer import folds, models, plugins, provenance, store
 from evfer.bench.fold import FoldJob, load_weights
 from evfer.bench.pool import run_jobs
-from evfer.bench.rows import Row, append_row, forget, open_rows, row_key
+from evfer.bench.rows import ResultRow, append_row, forget, read_rows, row_key
 from evfer.datasets import cards
 from evfer.errors import ConfigError, EvferError, RecordingError
 from evfer.files import make_folder, write_text
@@ -36,7 +36,7 @@ from evfer.workers import leave_mark, remove_stale_parts, require_scheduler
 __all__ = [
     "BenchConfig",
     "BenchEvent",
-    "Row",
+    "ResultRow",
     "bench",
     "load_config",
     "load_weights",
@@ -73,7 +73,7 @@ class BenchEvent:
     done: int
     total: int
     train: TrainEvent | None = None
-    row: Row | None = None
+    row: ResultRow | None = None
     recipe: str = ""
     seed: int = 0
 
@@ -99,7 +99,7 @@ def bench(
     checkpoint_every_s: float = 30.0,
     command: str = "",
     progress: Callable[[BenchEvent], None] | None = None,
-) -> list[Row]:
+) -> list[ResultRow]:
     """Train and test a network on every fold of some sets: `make_jobs`, then `run`.
 
     Args:
@@ -266,7 +266,7 @@ def run(
     progress: Callable[[BenchEvent], None] | None = None,
     admit: Callable[[Sequence[FoldJob]], Iterable[FoldJob]] = iter,
     failed: Callable[[FoldJob, EvferError], None] | None = None,
-) -> list[Row]:
+) -> list[ResultRow]:
     """Train and test folds, of any networks and recipes, into one run's folder.
 
     Args:
@@ -305,13 +305,12 @@ def run(
     out = jobs[0].out
     make_folder(out)
     path = out / "rows.jsonl"
-    rows = open_rows(path)
     if not resume:
-        rows = forget(path, rows, [job.key for job in jobs])
+        forget(path, [job.key for job in jobs])
         for job in jobs:
             job.checkpoint.unlink(missing_ok=True)
     _describe_run(jobs, command)
-    by_key = {row_key(row): row for row in rows}
+    by_key = {row.key: row for row in read_rows(path).rows}
     done = {job.key: by_key[job.key] for job in jobs if job.key in by_key}
 
     def tell(

@@ -17,7 +17,7 @@ import torch
 from evfer import metrics, models, provenance
 from evfer.bench.bill import bill
 from evfer.bench.choice import name_choices
-from evfer.bench.rows import ROW_FORMAT, Row, row_key
+from evfer.bench.rows import ROW_FORMAT, ResultRow, row_key
 from evfer.errors import RecordingError
 from evfer.folds import FoldPlan, LeakReport
 from evfer.frames import used_fraction
@@ -81,7 +81,7 @@ class FoldJob:
     checkpoint_every_s: float = 30.0
 
     @property
-    def naming(self) -> Row:
+    def naming(self) -> dict[str, Any]:
         """The fields of its row that are known beforehand."""
         return {
             "format": ROW_FORMAT,
@@ -157,7 +157,7 @@ def remember_set(folder: Path, fingerprint: str, labels_sha256: str) -> EventSet
     return data
 
 
-def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None) -> Row:
+def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None) -> ResultRow:
     """Train and test one fold.
 
     Args:
@@ -203,7 +203,8 @@ def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None)
         )
     row = job.naming | {"settings": job.settings}
     row |= _outcome(job, task, result) | _circumstances(job, result, threads)
-    return row | (_energy(job, task, result) if job.energy else {})
+    row |= _energy(job, task, result) if job.energy else {}
+    return ResultRow.parse(row, job.out.name)
 
 
 def load_weights(path: Path, key: str) -> torch.nn.Module:
@@ -234,7 +235,7 @@ def load_weights(path: Path, key: str) -> torch.nn.Module:
     return module.eval()
 
 
-def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
+def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> dict[str, Any]:
     data, answers = task.data, result.answers
     scores = metrics.score(answers.labels, answers.predictions)
     train_labels = data.labels[list(task.train)]
@@ -292,7 +293,7 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
     }
 
 
-def _energy(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
+def _energy(job: FoldJob, task: FoldTask, result: FoldResult) -> dict[str, Any]:
     module = models.create(
         job.model, len(task.data.classes), job.config.frames.n_steps, **job.config.model
     )
@@ -307,7 +308,7 @@ def _round(record: EpochRecord) -> dict[str, Any]:
     return {n: round(v, 6) if isinstance(v, float) else v for n, v in fields.items()}
 
 
-def _circumstances(job: FoldJob, result: FoldResult, threads: int) -> Row:
+def _circumstances(job: FoldJob, result: FoldResult, threads: int) -> dict[str, Any]:
     machine: dict[str, str | int] = {**provenance.machine(), "threads": threads}
     if result.device.startswith("cuda"):
         machine["gpu"] = torch.cuda.get_device_name()
