@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import sys
 import tomllib
 
@@ -12,8 +13,17 @@ from benching import MODEL, Killed, lines, run, timeless, write_set
 from learning import SENSOR, make_config, make_set, small_net
 
 from evfer import config, folds, index, metrics, store
-from evfer.bench import bench, load_config, load_weights, row_key
-from evfer.errors import ConfigError, OutputError, RecordingError, SourceError, UnknownNameError
+from evfer.bench import bench, load_config, load_weights, make_jobs, row_key
+from evfer.bench.claims import Claims
+from evfer.bench.rows import RowWriter
+from evfer.errors import (
+    BusyError,
+    ConfigError,
+    OutputError,
+    RecordingError,
+    SourceError,
+    UnknownNameError,
+)
 from evfer.loading import Loader, load_set
 from evfer.recipe import BenchConfig, default_recipe
 from evfer.training import answer
@@ -180,6 +190,51 @@ def test_a_fold_whose_row_a_full_disk_cuts_short_is_not_done(tiny, undisturbed, 
     # what was trained is not trained again
     assert [event.kind for event in events] == ["kept", "row"]
     assert path.read_text().startswith(before)
+
+
+def jobs_of(tiny, out):
+    return make_jobs([tiny], MODEL, make_config(train={"epochs": 3}), out=out)
+
+
+def test_folds_that_another_process_measures_are_left_to_it(tiny, undisturbed, tmp_path):
+    claims, jobs = Claims(tmp_path), jobs_of(tiny, tmp_path)
+    claims.take(jobs[1])
+    with pytest.raises(BusyError, match=rf"held by process {os.getpid()} on .*fold 1 of TinyDVS;"):
+        run(tiny, tmp_path)
+    assert [row["fold"] for row in lines(tmp_path)] == [0, 2, 3]
+    # at once, where none is left
+    events = []
+    with pytest.raises(BusyError):
+        run(tiny, tmp_path, only_folds=[1], progress=events.append)
+    assert events == []
+    with pytest.raises(BusyError):  # nothing is thrown away that another process builds on
+        run(tiny, tmp_path, resume=False)
+    assert len(lines(tmp_path)) == 3
+    claims.close()  # as when the other process dies
+    rows = run(tiny, tmp_path)
+    assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed[0]]
+    assert not list(tmp_path.glob(".fold-*"))
+
+
+def test_a_fold_that_another_process_ended_meanwhile_is_not_measured_again(
+    tiny, undisturbed, tmp_path
+):
+    jobs, events = jobs_of(tiny, tmp_path), []
+    others = Claims(tmp_path)
+    others.take(jobs[2])
+
+    def end_fold(event):
+        events.append(event)
+        if event.kind == "row" and event.fold == 3:
+            RowWriter(tmp_path / "rows.jsonl").append(undisturbed[0][2])
+            others.release(jobs[2], done=True)
+
+    rows = run(tiny, tmp_path, progress=end_fold)
+    assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed[0]]
+    assert [(e.kind, e.fold) for e in events if e.kind != "train"] == [
+        ("row", 0), ("row", 1), ("row", 3), ("kept", 2),
+    ]  # fmt: skip
+    assert [row["fold"] for row in lines(tmp_path)] == [0, 1, 3, 2]
 
 
 def test_starting_anew_replaces_its_own_rows_alone(tiny, tmp_path):

@@ -2,13 +2,14 @@
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from report_rows import make_rows, write_run
 
 from evfer import inspection
 from evfer.bench import row_key
-from evfer.bench.rows import KEY_FIELDS, ResultRow, append_row, forget, read_rows
+from evfer.bench.rows import KEY_FIELDS, ResultRow, RowWriter, read_rows
 from evfer.cli import main
 from evfer.errors import DataError, RecordingError
 
@@ -54,7 +55,7 @@ def test_values_that_make_no_sense_stop_no_reader(tmp_path, name, value):
     assert whole.accuracy is not None
     assert getattr(broken, name) in (None, ())
     assert broken.key != whole.key
-    forget(path, [whole.key])
+    RowWriter(path).forget([whole.key])
     assert len(read_rows(path).rows) == 1
 
 
@@ -72,12 +73,12 @@ def test_taking_rows_out_leaves_all_other_lines_as_they_are(tmp_path):
     # of a later evfer, with a number of another spelling; damage that somebody may yet repair
     strange = json.dumps(make_row(seed=9, format=2) | {"new": 1}, indent=None).encode() + b" \n"
     path.write_bytes(b"".join([lines[0], strange, b"not json \xff\n", lines[1], lines[2]]))
-    forget(path, [row_key(rows[1])])
+    RowWriter(path).forget([row_key(rows[1])])
     assert path.read_bytes() == b"".join([lines[0], strange, b"not json \xff\n", lines[2]])
     changed = path.stat().st_mtime_ns
-    forget(path, ["other"])
+    RowWriter(path).forget(["other"])
     assert path.stat().st_mtime_ns == changed
-    forget(tmp_path / "none.jsonl", ["other"])
+    RowWriter(tmp_path / "none.jsonl").forget(["other"])
     assert not (tmp_path / "none.jsonl").exists()
 
 
@@ -90,7 +91,7 @@ def test_the_writer_alone_mends_a_last_line_that_was_cut(tmp_path, cut):
     n_whole = 1 + (cut > len(last))
     assert len(read_rows(path).rows) == n_whole
     assert path.read_text() == before
-    append_row(path, ResultRow.parse(make_row(seed=2), "run"))
+    RowWriter(path).append(ResultRow.parse(make_row(seed=2), "run"))
     assert [row.seed for row in read_rows(path).rows] == [0, 1, 2][:n_whole] + [2] * (n_whole < 3)
     assert read_rows(path).problems == ()
 
@@ -100,18 +101,63 @@ def test_the_writer_writes_no_row_that_could_not_be_told_from_others(tmp_path):
     for name in KEY_FIELDS:
         row = {key: value for key, value in make_row().items() if key != name}
         with pytest.raises(DataError, match=f"without {name}"):
-            append_row(path, ResultRow.parse(row, "run"))
+            RowWriter(path).append(ResultRow.parse(row, "run"))
     nowhere = make_row(curve=[{"epoch": 1, "train_loss": math.inf}])
     with pytest.raises(DataError, match=r"spiking-fer, fold 0, with curve\.0\.train_loss = inf"):
-        append_row(path, ResultRow.parse(nowhere, "run"))
+        RowWriter(path).append(ResultRow.parse(nowhere, "run"))
     assert not path.exists()
 
 
 def test_names_of_bytes_that_are_no_text_are_kept(tmp_path):
     path = tmp_path / "rows.jsonl"
     row = make_row(dataset="M\udcfcller", set="M\u00fcller")
-    append_row(path, ResultRow.parse(row, "run"))
+    RowWriter(path).append(ResultRow.parse(row, "run"))
     assert dict(read_rows(path).rows[0]) == row
+
+
+def test_many_writers_and_readers_lose_and_double_nothing(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    small = {name: None for name in KEY_FIELDS} | {"model": "m", "accuracy": 0.5}
+    n_writers, n_each = 3, 10
+
+    def write(writer):
+        for number in range(n_each):
+            row = small | {"seed": writer, "fold": number}
+            RowWriter(path).append(ResultRow.parse(row, "run"))
+            if number % 2:
+                RowWriter(path).forget([row_key(row | {"fold": number - 1})])
+
+    def read(_):
+        seen = []
+        while len(seen) < n_writers * n_each // 2 or any(row.fold % 2 == 0 for row in seen):
+            stored = read_rows(path)
+            assert stored.n_damaged == 0
+            seen = stored.rows
+        return seen
+
+    with ThreadPoolExecutor() as pool:
+        reading = [pool.submit(read, i) for i in range(2)]
+        list(pool.map(write, range(n_writers)))
+        rows = reading[0].result()
+    expected = {(writer, fold) for writer in range(n_writers) for fold in range(1, n_each, 2)}
+    assert sorted((row.seed, row.fold) for row in rows) == sorted(expected)
+
+
+def test_rows_of_others_are_seen_once(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    writer, other = RowWriter(path), RowWriter(path)
+    assert writer.read_new() == []
+    for seed in range(3):
+        other.append(ResultRow.parse(make_row(seed=seed), "run"))
+    assert [row.seed for row in writer.read_new()] == [0, 1, 2]
+    writer.append(ResultRow.parse(make_row(seed=3), "run"))
+    with path.open("a") as file:
+        file.write(json.dumps(make_row(seed=4))[:50])  # a row that is being written
+    assert [row.seed for row in writer.read_new()] == [3]
+    other.append(ResultRow.parse(make_row(seed=5), "run"))
+    assert {row.seed for row in writer.read_new()} >= {5}
+    other.forget([row_key(make_row(seed=0))])
+    assert [row.seed for row in writer.read_new()] == [1, 2, 3, 5]
 
 
 def test_info_counts_rows_as_all_others_do(tmp_path):

@@ -10,6 +10,7 @@ import functools
 import io
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,14 +31,14 @@ from evfer.bench.row_fields import (
 )
 from evfer.errors import DataError, RecordingError
 from evfer.files import append_line, whole_file
+from evfer.locks import folder_lock
 
 __all__ = [
     "KEY_FIELDS",
     "ROW_FORMAT",
     "ResultRow",
+    "RowWriter",
     "StoredRows",
-    "append_row",
-    "forget",
     "read_rows",
     "row_key",
 ]
@@ -298,43 +299,90 @@ def read_rows(path: Path, run: str = "") -> StoredRows:
     return StoredRows(tuple(rows), tuple(problems), n_damaged)
 
 
-def append_row(path: Path, row: ResultRow) -> None:
-    """Append one row and force it to disk.
-
-    Raises:
-        DataError: if the row holds a number that is not finite, or does not name its result.
-        OutputError: if it cannot be written; the file is then as before.
-    """
-    missing = [name for name in KEY_FIELDS if name not in row]
-    if missing:
-        raise DataError(
-            f"a row of {row.model} without {missing[0]}", expected=", ".join(KEY_FIELDS)
-        )
-    if wrong := _find_non_finite(row.stored):
-        raise DataError(
-            f"a row of {row.model}, fold {row.fold}, with {wrong}", expected="finite numbers"
-        )
-    _mend(path)
-    append_line(path, _encode(row.stored))
-
-
-def forget(path: Path, keys: Iterable[str]) -> None:
-    """Take results out of a run; all other lines stay as they are.
+class RowWriter:
+    """Adds to a run's rows and takes away from them, in turns with other processes.
 
     Args:
-        path: `rows.jsonl`.
-        keys: of the results to take out; see `ResultRow.key`.
+        path: `rows.jsonl`. A last line that a crash cut short is mended or taken away, since it
+            would swallow the next.
 
     Raises:
         RecordingError: if the file cannot be read.
-        OutputError: if it cannot be written; it is then as before.
+        OutputError: if it cannot be written.
     """
-    _mend(path)
-    unwanted, lines = set(keys), _read_lines(path)
-    kept = [line for line in lines if _key(line) not in unwanted]
-    if len(kept) < len(lines):
-        with whole_file(path) as part:
-            part.write_bytes(b"".join(kept))
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file_id, self._n_read = 0, 0
+        with folder_lock(path.parent):
+            self._mend()
+
+    def read_new(self) -> list[ResultRow]:
+        """Give the rows that were written since the last call, by this process or another."""
+        try:
+            with self._path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                if status.st_ino != self._file_id or status.st_size < self._n_read:
+                    self._file_id, self._n_read = status.st_ino, 0  # another file in its place
+                file.seek(self._n_read)
+                content = file.read()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
+        lines = content[: content.rfind(b"\n") + 1]  # what is being written comes next time
+        self._n_read += len(lines)
+        parsed = (_parse(line, self._path.parent.name) for line in lines.splitlines())
+        return [row for row in parsed if isinstance(row, ResultRow)]
+
+    def append(self, row: ResultRow) -> None:
+        """Append one row and force it to disk.
+
+        Raises:
+            DataError: if the row holds a number that is not finite, or does not name its result.
+            OutputError: if it cannot be written; the file is then as before.
+        """
+        missing = [name for name in KEY_FIELDS if name not in row]
+        if missing:
+            raise DataError(
+                f"a row of {row.model} without {missing[0]}", expected=", ".join(KEY_FIELDS)
+            )
+        if wrong := _find_non_finite(row.stored):
+            raise DataError(
+                f"a row of {row.model}, fold {row.fold}, with {wrong}", expected="finite numbers"
+            )
+        with folder_lock(self._path.parent):
+            self._mend()
+            append_line(self._path, _encode(row.stored))
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Take results out; all other lines stay as they are.
+
+        Args:
+            keys: of the results to take out; see `ResultRow.key`.
+
+        Raises:
+            OutputError: if the file cannot be written; it is then as before.
+        """
+        unwanted = set(keys)
+        with folder_lock(self._path.parent):
+            lines = _read_lines(self._path)
+            kept = [line for line in lines if _key(line) not in unwanted]
+            if len(kept) < len(lines):
+                with whole_file(self._path) as part:
+                    part.write_bytes(b"".join(kept))
+
+    def _mend(self) -> None:
+        if not self._path.exists() or not self._path.stat().st_size:
+            return
+        with self._path.open("rb") as file:  # files of studies are large: only their end is read
+            file.seek(-1, io.SEEK_END)
+            if file.read() == b"\n":
+                return
+        lines = _read_lines(self._path)
+        whole = not isinstance(_parse(lines[-1], ""), str)
+        with whole_file(self._path) as part:
+            part.write_bytes(b"".join(lines[:-1]) + (lines[-1] + b"\n" if whole else b""))
 
 
 _CUT = "the last line is cut short"
@@ -345,8 +393,12 @@ def _read_lines(path: Path) -> list[bytes]:
     try:
         content = path.read_bytes() if path.exists() else b""
     except OSError as error:
-        raise RecordingError(f"{path}: {error.strerror}", expected="a run's rows") from error
+        raise _unreadable(path, error) from error
     return io.BytesIO(content).readlines()
+
+
+def _unreadable(path: Path, error: OSError) -> RecordingError:
+    return RecordingError(f"{path}: {error.strerror}", expected="a run's rows")
 
 
 def _parse(line: bytes, run: str) -> ResultRow | str:
@@ -363,20 +415,6 @@ def _parse(line: bytes, run: str) -> ResultRow | str:
 def _key(line: bytes) -> str | None:
     row = _parse(line, "")
     return None if isinstance(row, str) else row.key
-
-
-def _mend(path: Path) -> None:
-    """End the last line, or take it away where a crash cut it short: it would swallow the next."""
-    if not path.exists() or not path.stat().st_size:
-        return
-    with path.open("rb") as file:  # files of studies are large, so only their end is read
-        file.seek(-1, io.SEEK_END)
-        if file.read() == b"\n":
-            return
-    lines = _read_lines(path)
-    whole = not isinstance(_parse(lines[-1], ""), str)
-    with whole_file(path) as part:
-        part.write_bytes(b"".join(lines[:-1]) + (lines[-1] + b"\n" if whole else b""))
 
 
 def _encode(stored: Mapping[str, Any]) -> str:
