@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evfer.bench import BenchEvent, Row
+from evfer.bench import BenchEvent, ResultRow
 from evfer.bench.prepare import measure, prepare
 from evfer.convert import (
     ConversionSummary,
@@ -74,7 +74,7 @@ class DemoResult:
     """
 
     summary: ConversionSummary
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     report: ReportPaths
     seconds: Mapping[str, float]
 
@@ -136,7 +136,7 @@ def run(
             hint=f"See {summary.folder / 'failures.csv'}",
         )
     clock.lap("events")
-    rows: list[Row] = []
+    rows: list[ResultRow] = []
     for model in MODELS:
         found = prepare(
             out / "data",

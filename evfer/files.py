@@ -60,17 +60,31 @@ def write_text(path: Path, text: str) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line in a single write and force it to disk, so that a kill loses none."""
+    """Append one line and force it to disk, so that a kill loses none.
+
+    Raises:
+        OutputError: if not the whole of it could be written; the file is then as before.
+    """
     make_folder(path.parent)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
-            os.write(descriptor, (line + "\n").encode())
-            os.fsync(descriptor)
+            size = os.fstat(descriptor).st_size
+            try:
+                rest = memoryview(f"{line}\n".encode())
+                while rest:  # a disk that fills takes a part and says so only when asked again
+                    rest = rest[os.write(descriptor, rest) :]
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}",
+            hint="Make room on the disk, or choose another folder with --out",
+        ) from error
 
 
 def make_folder(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -96,20 +95,16 @@ def _describe_set(folder: Path) -> dict[str, Any]:
 
 
 def _describe_run(folder: Path) -> dict[str, Any]:
-    scores, damaged = [], 0
-    for line in (folder / "rows.jsonl").read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            scores.append(json.loads(line))
-        except json.JSONDecodeError:
-            damaged += 1
-    rows = [row for row in scores if isinstance(row, dict)]
-    accuracy = [row["accuracy"] for row in rows if isinstance(row.get("accuracy"), float)]
+    from evfer.bench.rows import read_rows  # on use: the bench loads PyTorch
+
+    stored = read_rows(folder / "rows.jsonl")
+    scores = [row.accuracy for row in stored.rows if row.accuracy is not None]
     return {
         "kind": "run",
         "path": str(folder),
-        "rows": len(rows),
-        "damaged_rows": damaged + len(scores) - len(rows),
-        "models": sorted({str(row.get("model")) for row in rows}),
-        "datasets": sorted({str(row.get("dataset")) for row in rows}),
-        "mean_accuracy": round(sum(accuracy) / len(accuracy), 4) if accuracy else None,
+        "rows": len(stored.rows),
+        "damaged_rows": stored.n_damaged,
+        "models": sorted({row.model for row in stored.rows}),
+        "datasets": sorted({row.dataset or row.set_name for row in stored.rows}),
+        "mean_accuracy": round(sum(scores) / len(scores), 4) if scores else None,
     }

@@ -57,7 +57,7 @@ def run(folder, out, **settings):
 
 
 def timeless(row):
-    row = json.loads(json.dumps(row))
+    row = json.loads(json.dumps(dict(row)))
     for name in TIMES:
         del row[name]
     for record in row["curve"]:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import sys
 import tomllib
 
 import numpy as np
@@ -11,11 +13,18 @@ from benching import MODEL, Killed, lines, run, timeless, write_set
 from learning import SENSOR, make_config, make_set, small_net
 
 from evfer import config, folds, metrics, recordings
-from evfer.bench import bench, load_config, load_weights, row_key
-from evfer.bench.rows import forget, open_rows
-from evfer.errors import ConfigError, RecordingError, SourceError, UnknownNameError
+from evfer.bench import bench, load_config, load_weights, make_jobs, row_key
+from evfer.bench.claims import Claims
+from evfer.bench.rows import RowWriter
+from evfer.errors import (
+    BusyError,
+    ConfigError,
+    OutputError,
+    RecordingError,
+    SourceError,
+    UnknownNameError,
+)
 from evfer.inputs import EventInputs, Loader, load_set
-from evfer.report.rows import parse_row
 from evfer.training import predict
 from evfer.training.recipe import BenchConfig, default_recipe
 
@@ -39,9 +48,8 @@ def test_rows_say_everything_and_agree_with_themselves(tiny, undisturbed):
     assert [row["fold"] for row in rows] == [0, 1, 2, 3]
     plan = folds.read(tiny, recordings.read_index(tiny))
     for row, split in zip(rows, plan.splits, strict=True):
-        found = parse_row(row, "undisturbed", "here")  # the report's own reader finds no fault
-        assert found.problems == ()
-        assert found.run == "undisturbed"
+        assert row.problems == ()  # what was written has no fault for the reader
+        assert row.run == "undisturbed"
         assert (row["dataset"], row["set"], row["model"]) == ("tiny", "TinyDVS", MODEL)
         assert (row["protocol"], row["n_folds"], row["seed"]) == ("strict", 4, 0)
         assert row["folds_sha256"] == plan.sha256
@@ -144,7 +152,7 @@ def test_another_seed_recipe_model_plan_or_set_is_another_result(tiny, tmp_path)
 def test_a_row_that_was_cut_short_is_mended(tiny, undisturbed, tmp_path):
     rows, _ = undisturbed
     path = tmp_path / "rows.jsonl"
-    whole = [json.dumps(row) for row in rows]
+    whole = [json.dumps(dict(row)) for row in rows]
     path.write_text(f"{whole[0]}\nnot json\n{whole[1]}\n{whole[2][:100]}")
     run(tiny, tmp_path)
     kept = path.read_text().splitlines()
@@ -153,7 +161,80 @@ def test_a_row_that_was_cut_short_is_mended(tiny, undisturbed, tmp_path):
     # a whole row that only lacks its line end is kept
     path.write_text("\n".join(whole))
     assert run(tiny, tmp_path) == rows
-    assert path.read_text() == "".join(f"{line}\n" for line in whole)
+    path.write_text("\n".join(whole[:3]))
+    run(tiny, tmp_path)
+    kept = path.read_text().splitlines()
+    assert kept[:3] == whole[:3]
+    assert json.loads(kept[3])["fold"] == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on files there")
+def test_a_fold_whose_row_a_full_disk_cuts_short_is_not_done(tiny, undisturbed, tmp_path):
+    import resource
+
+    path = tmp_path / "rows.jsonl"
+    before = json.dumps(dict(undisturbed[0][0])) + "\n" + "not json\n" * 200_000
+    path.write_text(before)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 300, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"rows\.jsonl: File too large.*Make room"):
+            run(tiny, tmp_path, only_folds=[0, 1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_text() == before
+    assert len(list((tmp_path / "checkpoints").glob("*fold1*.state.pt"))) == 1
+    events = []
+    rows = run(tiny, tmp_path, only_folds=[0, 1], progress=events.append)
+    assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed[0][:2]]
+    # what was trained is not trained again
+    assert [event.kind for event in events] == ["kept", "row"]
+    assert path.read_text().startswith(before)
+
+
+def jobs_of(tiny, out):
+    return make_jobs([tiny], MODEL, make_config(train={"epochs": 3}), out=out)
+
+
+def test_folds_that_another_process_measures_are_left_to_it(tiny, undisturbed, tmp_path):
+    claims, jobs = Claims(tmp_path), jobs_of(tiny, tmp_path)
+    claims.take(jobs[1])
+    with pytest.raises(BusyError, match=rf"held by process {os.getpid()} on .*fold 1 of TinyDVS;"):
+        run(tiny, tmp_path)
+    assert [row["fold"] for row in lines(tmp_path)] == [0, 2, 3]
+    # at once, where none is left
+    events = []
+    with pytest.raises(BusyError):
+        run(tiny, tmp_path, only_folds=[1], progress=events.append)
+    assert events == []
+    with pytest.raises(BusyError):  # nothing is thrown away that another process builds on
+        run(tiny, tmp_path, resume=False)
+    assert len(lines(tmp_path)) == 3
+    claims.close()  # as when the other process dies
+    rows = run(tiny, tmp_path)
+    assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed[0]]
+    assert not list(tmp_path.glob(".fold-*"))
+
+
+def test_a_fold_that_another_process_ended_meanwhile_is_not_measured_again(
+    tiny, undisturbed, tmp_path
+):
+    jobs, events = jobs_of(tiny, tmp_path), []
+    others = Claims(tmp_path)
+    others.take(jobs[2])
+
+    def end_fold(event):
+        events.append(event)
+        if event.kind == "row" and event.fold == 3:
+            RowWriter(tmp_path / "rows.jsonl").append(undisturbed[0][2])
+            others.release(jobs[2], done=True)
+
+    rows = run(tiny, tmp_path, progress=end_fold)
+    assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed[0]]
+    assert [(e.kind, e.fold) for e in events if e.kind != "train"] == [
+        ("row", 0), ("row", 1), ("row", 3), ("kept", 2),
+    ]  # fmt: skip
+    assert [row["fold"] for row in lines(tmp_path)] == [0, 1, 3, 2]
 
 
 def test_starting_anew_replaces_its_own_rows_alone(tiny, tmp_path):
@@ -166,16 +247,6 @@ def test_starting_anew_replaces_its_own_rows_alone(tiny, tmp_path):
     after = lines(tmp_path)
     assert after[:2] == [before[0], before[2]]
     assert timeless(after[2]) == timeless(before[1])
-
-
-def test_forgetting_nothing_leaves_the_file_alone(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    path.write_text('{"fold": 0}\n')
-    rows = open_rows(path)
-    changed = path.stat().st_mtime_ns
-    assert forget(path, rows, ["other"]) == rows
-    assert path.stat().st_mtime_ns == changed
-    assert open_rows(tmp_path / "none.jsonl") == []
 
 
 def test_the_run_is_described_and_several_benches_share_a_folder(tiny, tmp_path):
@@ -227,7 +298,7 @@ def test_a_model_that_fits_itself_is_measured_like_a_network(tiny, tmp_path):
         # no epoch to choose, so that the test chose none
         assert (row["selected_on"], row["leak"]["test_chose"]) == ("last", [])
         assert row["accuracy"] > 0.6
-        assert parse_row(row, "r", "here").problems == ()
+        assert row.problems == ()
         clips = tuple(data.clip_ids.index(p["clip_id"]) for p in row["predictions"])
         found = predict(
             load_weights(path, row_key(row)), Loader(EventInputs(data, recipe.frames), clips, 8)

@@ -156,6 +156,30 @@ def test_a_fold_killed_by_force_ends_in_the_same_row(tiny, undisturbed_slow, tmp
     assert not [p for p in out.rglob(".*.part*")]
 
 
+@pytest.mark.slow  # trainings in two processes
+def test_two_benches_on_one_folder_share_its_folds(tiny, undisturbed_slow, tmp_path):
+    children = [
+        start(tmp_path, tiny, "model='test_bench_deaths:slow_net', command='evfer bench'")
+        for _ in range(2)
+    ]
+    out = tmp_path / "out"
+    try:
+        codes = [child.wait(600) for child in children]
+    finally:
+        for child in children:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
+    rows = sorted(lines(out), key=lambda row: row["fold"])
+    assert [timeless(row) for row in rows] == [timeless(row) for row in undisturbed_slow]
+    # who ends first may have found the other at work
+    assert sorted(codes) in ([0, 0], [0, 1])
+    assert not list(out.glob(".fold-*"))
+    events = []
+    run(tiny, out, model="test_bench_deaths:slow_net", progress=events.append)
+    assert {event.kind for event in events} == {"kept"}
+
+
 @pytest.mark.slow
 def test_a_worker_killed_by_force_is_replaced(tiny, undisturbed_slow, tmp_path):
     """Somebody else's SIGKILL, as from a machine that is out of memory, ends nothing."""

@@ -17,7 +17,7 @@ from stopping import stop
 
 from evfer import folds, recordings
 from evfer.bench import load_weights, row_key
-from evfer.bench.rows import open_rows
+from evfer.bench.rows import read_rows
 from evfer.cli import main
 from evfer.errors import RecordingError
 from evfer.models.sew_resnet import SpikingFERParams
@@ -76,7 +76,7 @@ def bench(capsys, data, *given, model="learning:small_net", recipe=True):
 
 
 def rows(data):
-    return open_rows(data / "out" / "run" / "rows.jsonl")
+    return list(read_rows(data / "out" / "run" / "rows.jsonl").rows)
 
 
 def test_it_runs_and_says_what_it_does(capsys, data):

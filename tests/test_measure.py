@@ -10,10 +10,9 @@ from benching import write_set
 from evfer import plugins, recordings, study
 from evfer.bench.optimism import explain_choices
 from evfer.bench.prepare import measure, prepare
-from evfer.bench.rows import open_rows
+from evfer.bench.rows import read_rows
 from evfer.cli import main
 from evfer.errors import ConfigError, SourceError, UnknownNameError
-from evfer.report.rows import parse_row
 
 TINY = {
     "frames": {"n_steps": 3, "size": 16},
@@ -96,7 +95,7 @@ def test_console_row_and_report_say_the_same(tmp_path, name, recipe, eda, chose)
     assert found[0].chosen == explain_choices(chose)
     (row,) = measure(found, "learning:small_net", tmp_path / "out", only_folds=[0], energy=False)
     assert tuple(row["leak"]["test_chose"]) == chose
-    assert parse_row(row, "run", "here").leak.test_chose == chose
+    assert row.leak.test_chose == chose
     tuned = "The recipe's settings were chosen on this set's test clips, so figures are a little"
     assert (tuned in found[0].chosen) == ("settings" in chose)
 
@@ -145,7 +144,7 @@ def test_an_estimator_has_no_optimiser(data, capsys, model):
     bench = ["bench", "--model", model, *place, *given, "--epochs", "1", "--only-folds", "0"]
     assert main([*bench, "--device", "cpu"]) == 0
     said = " ".join(capsys.readouterr().err.split())
-    (row,) = open_rows(data / "out" / "run" / "rows.jsonl")
+    (row,) = read_rows(data / "out" / "run" / "rows.jsonl").rows
     trained = model != "majority"
     assert row["precision"] == ("bf16" if trained else "no")
     assert row["energy"]["precision"] == "float32"  # as it was counted

@@ -19,7 +19,8 @@ from evfer.pictures import (
     show_frame,
     time_windows,
 )
-from evfer.pictures.drawing import fixed_style, png_bytes, shorten, svg_text
+from evfer.pictures.drawing import fixed_style, png_bytes, svg_text
+from evfer.pictures.text import shorten
 
 SENSOR = SensorSize(30, 20)
 

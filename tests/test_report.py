@@ -120,13 +120,3 @@ def test_rows_are_frozen(tmp_path):
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
         row.fold = 3
-
-
-def test_a_line_that_is_no_result_is_left_out(tmp_path):
-    from evfer.report.rows import read_rows
-
-    path = tmp_path / "rows.jsonl"
-    path.write_text('{"x": 1}\n{"model": "m", "accuracy": 0.5}\n')
-    rows, problems = read_rows(path, "run")
-    assert [row.model for row in rows] == ["m"]
-    assert "line 1: not a result row" in problems[0]

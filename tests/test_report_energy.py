@@ -4,15 +4,14 @@ import pytest
 from report_rows import Page, make_rows, write_run
 
 from evfer import report
+from evfer.bench.row_fields import RowEnergy, parse_energy
 from evfer.energy import legacy_energy
 from evfer.errors import DataError
 from evfer.report.energy import (
     PUBLISHED_ANN_MJ,
     PUBLISHED_SNN_MJ,
-    RowEnergy,
     explain,
     mean_energy,
-    parse_energy,
 )
 from evfer.report.tables import build_tables
 

@@ -10,7 +10,7 @@ from evfer.bench import row_key
 from evfer.errors import EvferError
 from evfer.frames import FramesParams
 from evfer.report.looking import collect_looks
-from evfer.report.looking_torch import rate_maps, weights_key
+from evfer.report.looking_torch import rate_maps
 from evfer.report.results import read_results
 from evfer.report.summary import bring_together
 from evfer.training.checkpoint import save_checkpoint
@@ -45,7 +45,7 @@ def test_maps_are_mean_spikes_a_neuron_and_step(tmp_path):
     module = write_trained(tmp_path / "results/a", tmp_path / "data")
     found = read_results(tmp_path / "results")
     row = found.rows[0]
-    path = next((tmp_path / "results/a/checkpoints").glob(f"*-{weights_key(row)}.weights.pt"))
+    path = next((tmp_path / "results/a/checkpoints").glob(f"*-{row.key[:8]}.weights.pt"))
     recording = recordings.read(tmp_path / "data/FerDVS/DemoDVS/S000/001.h5")
     recipe = found.runs["a"].recipe(row)
     (maps,) = rate_maps(row, path, recipe, [recording], 5)

@@ -1,6 +1,7 @@
 """Studies: a balanced grid, folds that are kept, a budget that is held, files that say it all."""
 
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from benching import lines, timeless, write_set
 from stopping import stop
 
 from evfer import metrics, study, transforms
+from evfer.bench import ResultRow
 from evfer.cli import main
 from evfer.errors import ConfigError, SourceError, UnknownNameError
 from evfer.study.recipe import StudyParams
@@ -209,12 +211,15 @@ def test_paces_are_learnt_here_alone():
 
     row = {"set": "TinyDVS", "model": "m", "train_seconds": 3.0, "test_seconds": 1.0}
     pace = study.Pace()
-    pace.learn(row | {"machine": {"system": "Elsewhere"}})
+    pace.learn(ResultRow.parse(row | {"machine": {"system": "Elsewhere"}}, "run"))
+    # another tool's row may hold anything
+    pace.learn(ResultRow.parse(row | {"machine": None, "train_seconds": "long"}, "run"))
     assert pace.expect(Job) is None
     assert pace.expect_all([Job, Job]) is None
     for seconds in (1.0, 100.0, 3.0, 3.0, 3.0, 5.0):
         here = provenance.machine() | {"threads": 1}
-        pace.learn(row | {"machine": here, "train_seconds": seconds})
+        learnt = row | {"machine": here, "train_seconds": seconds}
+        pace.learn(ResultRow.parse(learnt, "run"))
     assert pace.expect(Job) == 4.0
     assert pace.expect_all([Job] * 3, workers=2) == 6.0
 
@@ -330,6 +335,20 @@ def test_validation_chooses_without_the_test(place, tmp_path):
         assert outcome.highest.augmentation == better
         assert outcome.chosen.augmentation == "none"
         assert outcome.nested.picks == {"none": 3}
+
+
+def test_a_row_without_a_score_is_no_result_yet(whole, tmp_path):
+    grid = dataclasses.replace(whole[0], out=tmp_path)
+    rows = [*lines(whole[0].out)]
+    rows[0]["accuracy"] = float("nan")
+    del rows[1]["leak"], rows[1]["curve"]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "rows.jsonl").write_text(text, encoding="utf-8")
+    summary = study.summarise(grid)
+    assert summary.done == len(rows) - 1
+    assert summary.outcomes[0].highest is None
+    study.examine(grid)
+    assert (tmp_path / "rows.jsonl").read_text(encoding="utf-8") == text
 
 
 def test_readings_of_one_augmentation_are_told_apart(place, tmp_path):

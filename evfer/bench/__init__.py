@@ -13,20 +13,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from evfer import config as configuration
 from evfer import folds, models, plugins, provenance, recordings
+from evfer.bench.claims import Claims, explain_busy
 from evfer.bench.fold import FoldJob, load_weights
 from evfer.bench.pool import run_jobs
-from evfer.bench.rows import Row, append_row, forget, open_rows, row_key
+from evfer.bench.rows import ResultRow, RowWriter, row_key
 from evfer.datasets import cards
-from evfer.errors import ConfigError, EvferError, RecordingError
+from evfer.errors import BusyError, ConfigError, EvferError, RecordingError
 from evfer.files import make_folder, write_text
 from evfer.folds import FoldPlan
+from evfer.locks import folder_lock
 from evfer.recordings.index import class_names, fingerprint_text, labels_digest, read_index
 from evfer.training import TrainEvent, require_device
 from evfer.training.recipe import BenchConfig, load_config
@@ -36,7 +38,7 @@ from evfer.workers import leave_mark, remove_stale_parts, require_scheduler
 __all__ = [
     "BenchConfig",
     "BenchEvent",
-    "Row",
+    "ResultRow",
     "bench",
     "load_config",
     "load_weights",
@@ -73,7 +75,7 @@ class BenchEvent:
     done: int
     total: int
     train: TrainEvent | None = None
-    row: Row | None = None
+    row: ResultRow | None = None
     recipe: str = ""
     seed: int = 0
 
@@ -99,7 +101,7 @@ def bench(
     checkpoint_every_s: float = 30.0,
     command: str = "",
     progress: Callable[[BenchEvent], None] | None = None,
-) -> list[Row]:
+) -> list[ResultRow]:
     """Train and test a network on every fold of some sets: `make_jobs`, then `run`.
 
     Args:
@@ -266,7 +268,7 @@ def run(
     progress: Callable[[BenchEvent], None] | None = None,
     admit: Callable[[Sequence[FoldJob]], Iterable[FoldJob]] = iter,
     failed: Callable[[FoldJob, EvferError], None] | None = None,
-) -> list[Row]:
+) -> list[ResultRow]:
     """Train and test folds, of any networks and recipes, into one run's folder.
 
     Args:
@@ -287,6 +289,8 @@ def run(
 
     Raises:
         EvferError: as soon as a fold fails, unless `failed` hears of it. Finished rows stay.
+        BusyError: if another process measures some of the folds, after all others are done;
+            before anything is done if `resume` is false.
     """
     if not jobs:
         raise ConfigError("no fold to run", expected="one or more")
@@ -304,15 +308,17 @@ def run(
             require_device(device)
     out = jobs[0].out
     make_folder(out)
-    path = out / "rows.jsonl"
-    rows = open_rows(path)
+    rows, claims = RowWriter(out / "rows.jsonl"), Claims(out)
     if not resume:
-        rows = forget(path, rows, [job.key for job in jobs])
+        for job in jobs:
+            claims.require_free(job)
+        rows.forget(job.key for job in jobs)
         for job in jobs:
             job.checkpoint.unlink(missing_ok=True)
-    _describe_run(jobs, command)
-    by_key = {row_key(row): row for row in rows}
-    done = {job.key: by_key[job.key] for job in jobs if job.key in by_key}
+    with folder_lock(out):
+        _describe_run(jobs, command)
+    keys = {job.key for job in jobs}
+    done = {row.key: row for row in rows.read_new() if row.key in keys}
 
     def tell(
         kind: Literal["kept", "train", "row"], job: FoldJob, train: TrainEvent | None = None
@@ -335,20 +341,47 @@ def run(
     def hear(job: FoldJob, event: TrainEvent) -> None:
         tell("train", job, event)
 
+    busy: dict[str, BusyError] = {}
+
+    def claim(jobs: Sequence[FoldJob]) -> Iterator[FoldJob]:
+        """Give those of the folds that no other process measures or has measured meanwhile."""
+        for job in admit(jobs):
+            busy.pop(job.key, None)
+            try:
+                claims.take(job)
+            except BusyError as error:
+                busy[job.key] = error
+                continue
+            done.update((row.key, row) for row in rows.read_new() if row.key in keys)
+            if job.key in done:
+                claims.release(job, done=True)
+                tell("kept", job)
+                continue
+            yield job
+
+    def claim_twice() -> Iterator[FoldJob]:
+        yield from claim(todo)
+        # by now others may be done with theirs, or have died over them
+        yield from claim([job for job in todo if job.key in busy])
+
     remove_stale_parts(out)
     packages = provenance.LEARNING_PACKAGES
-    with leave_mark(out, scheduler, packages) as home:
-        for job, row in run_jobs(admit(todo), workers, hear, scheduler, home):
+    with contextlib.closing(claims), leave_mark(out, scheduler, packages) as home:
+        for job, row in run_jobs(claim_twice(), workers, hear, scheduler, home):
             if isinstance(row, EvferError):
+                claims.release(job)
                 if failed is None:
                     raise row
                 failed(job, row)
                 continue
-            append_row(path, row)
+            rows.append(row)
             # only now: a crash before would have needed it
             job.checkpoint.unlink(missing_ok=True)
+            claims.release(job, done=True)
             done[job.key] = row
             tell("row", job)
+    if busy:
+        raise explain_busy([(job, busy[job.key]) for job in todo if job.key in busy])
     return [done[job.key] for job in jobs if job.key in done]
 
 

@@ -17,7 +17,7 @@ import torch
 from evfer import metrics, models, provenance
 from evfer.bench.energy import bill
 from evfer.bench.optimism import name_choices
-from evfer.bench.rows import ROW_FORMAT, Row, row_key
+from evfer.bench.rows import ROW_FORMAT, ResultRow, row_key
 from evfer.errors import RecordingError
 from evfer.folds import FoldPlan, LeakReport
 from evfer.inputs import EventInputs, EventSet, class_indices, load_set
@@ -79,7 +79,7 @@ class FoldJob:
     checkpoint_every_s: float = 30.0
 
     @property
-    def naming(self) -> Row:
+    def naming(self) -> dict[str, Any]:
         """The fields of its row that are known beforehand."""
         return {
             "format": ROW_FORMAT,
@@ -155,7 +155,7 @@ def remember_set(folder: Path, fingerprint: str, labels_sha256: str) -> EventSet
     return data
 
 
-def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None) -> Row:
+def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None) -> ResultRow:
     """Train and test one fold.
 
     Args:
@@ -207,7 +207,8 @@ def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None)
         )
     row = job.naming | {"settings": job.settings}
     row |= _outcome(job, task, result) | _circumstances(job, result, threads)
-    return row | (_energy(job, task, result) if job.energy else {})
+    row |= _energy(job, task, result) if job.energy else {}
+    return ResultRow.parse(row, job.out.name)
 
 
 def load_weights(path: Path, key: str) -> torch.nn.Module:
@@ -238,7 +239,7 @@ def load_weights(path: Path, key: str) -> torch.nn.Module:
     return module.eval()
 
 
-def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
+def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> dict[str, Any]:
     inputs, answers = task.inputs, result.predictions
     scores = metrics.score(answers.labels, answers.predictions)
     train_labels = class_indices(inputs)[list(task.train)]
@@ -297,7 +298,7 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
     }
 
 
-def _energy(job: FoldJob, task: FoldTask, result: FoldResult) -> Row:
+def _energy(job: FoldJob, task: FoldTask, result: FoldResult) -> dict[str, Any]:
     with _threads(job.threads):
         found, reason = bill(result.module, job.model, task, result.device)
     return {"energy": found} | ({"energy_note": reason} if reason else {})
@@ -308,7 +309,7 @@ def _round(record: EpochRecord) -> dict[str, Any]:
     return {n: round(v, 6) if isinstance(v, float) else v for n, v in fields.items()}
 
 
-def _circumstances(job: FoldJob, result: FoldResult, threads: int) -> Row:
+def _circumstances(job: FoldJob, result: FoldResult, threads: int) -> dict[str, Any]:
     machine: dict[str, str | int] = {**provenance.machine(), "threads": threads}
     if result.device.startswith("cuda"):
         machine["gpu"] = torch.cuda.get_device_name()

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evfer import config, folds, recordings
-from evfer.bench import Row, load_weights, row_key
-from evfer.bench.rows import open_rows
+from evfer.bench import ResultRow, load_weights
+from evfer.bench.rows import read_rows
 from evfer.datasets import cards
 from evfer.energy import EnergyReport, NetworkCounts, Pricing, build_report
 from evfer.errors import ConfigError, DataError, RecordingError, SourceError
@@ -54,7 +54,7 @@ class _Found:
     module: nn.Module
     frames: FramesParams
     weights: str
-    row: Row | None = None
+    row: ResultRow | None = None
     remarks: tuple[str, ...] = ()
 
 
@@ -201,37 +201,37 @@ def _build(
     return _Found(module, settings.frames, f"trained: {weights.name}", None, (remark,))
 
 
-def _trained(row: tuple[Row, Path], asked: _Asked) -> _Found:
+def _trained(row: tuple[ResultRow, Path], asked: _Asked) -> _Found:
     """Build the network of a result, with the framing that it was trained for."""
     found, path = row
     run = path.parent.parent
-    module = load_weights(path, row_key(found))
+    module = load_weights(path, found.key)
     remarks: list[str] = []
     if asked.recipe is None:
         table: Any = _recipe_of(run, found).get("frames", {})
         over: Any = asked.keys.get("frames", {})
         frames = config.build(FramesParams, config.merge(table, over), "frames")
     else:
-        frames = load_config(asked.recipe, found["model"], "strict", asked.keys).frames
-    told = found.get("data_fingerprint")
+        frames = load_config(asked.recipe, found.model, "strict", asked.keys).frames
+    told = found.data_fingerprint
     if asked.place and told:
         now = recordings.read_index(asked.place)
         digest = recordings.fingerprint_text((e.clip_id, e.events_sha256) for e in now)[1]
         if digest != told:
             remarks.append("The set has been converted anew since these weights were trained.")
-    if found.get("precision", "no") != "no":
+    if found.precision not in ("", "no"):
         remarks.append(
-            f"Trained and tested in {found['precision']}, counted in float32: a few spikes on the "
+            f"Trained and tested in {found.precision}, counted in float32: a few spikes on the "
             "threshold may fall the other way."
         )
-    words = f"trained: run {run.name}, fold {found.get('fold')}, seed {found.get('seed')}"
+    words = f"trained: run {run.name}, fold {found.fold}, seed {found.seed}"
     return _Found(module, frames, words, found, tuple(remarks))
 
 
 def _find_twin(
     partner: str,
     asked: _Asked,
-    row: tuple[Row, Path] | None,
+    row: tuple[ResultRow, Path] | None,
     run: Path | None,
     frames: FramesParams,
 ) -> _Found:
@@ -244,22 +244,22 @@ def _find_twin(
         # runs of one bench lie side by side
         for folder in (run or path.parent.parent, path.parent.parent.parent):
             with contextlib.suppress(SourceError):
-                fold = found.get("fold")
-                other = _trained(_search(folder, partner, found.get("set"), fold), asked)
+                fold = found.fold
+                other = _trained(_search(folder, partner, found.set_name, fold), asked)
                 if other.frames == frames:
                     return other
     return _build(partner, asked, None, frames)
 
 
-def _recipe_of(run: Path, row: Row) -> Mapping[str, Any]:
+def _recipe_of(run: Path, row: ResultRow) -> Mapping[str, Any]:
     """Read the recipe of a result out of its run's record."""
     path = run / "run.toml"
     for table in config.read_toml(path).get("bench", {}).values():
-        if isinstance(table, Mapping) and table.get("recipe_sha256") == row.get("recipe_sha256"):
+        if isinstance(table, Mapping) and table.get("recipe_sha256") == row.recipe_sha256:
             recipe: Mapping[str, Any] = table.get("recipe", {})
             return recipe
     raise RecordingError(
-        f"{path}: no recipe of the row of {row.get('model')}, fold {row.get('fold')}",
+        f"{path}: no recipe of the row of {row.model}, fold {row.fold}",
         expected="the file that evfer bench wrote with its rows",
         hint="Name the recipe that it was trained with, --recipe",
     )
@@ -271,38 +271,40 @@ def _find_row(
     run: Path | None,
     weights: Path | None,
     fold: int | None,
-) -> tuple[Row, Path] | None:
+) -> tuple[ResultRow, Path] | None:
     """Find the result whose weights are wanted, and the file that holds them."""
     if run is not None:
         return _search(run, model, dataset, fold)
     if weights is None:
         return None
     rows = weights.parent.parent / "rows.jsonl"
-    for row in open_rows(rows) if weights.is_file() else ():
-        if weights.name.endswith(f"-{row_key(row)[:8]}.weights.pt"):
-            if row.get("model") != model:
+    for row in read_rows(rows).rows if weights.is_file() else ():
+        if weights.name.endswith(f"-{row.key[:8]}.weights.pt"):
+            if row.model != model:
                 raise ConfigError(
-                    f"{weights}: weights of {row.get('model')}",
+                    f"{weights}: weights of {row.model}",
                     expected=f"weights of {model}, as --model says",
                 )
             return row, weights
     return None
 
 
-def _search(folder: Path, model: str, dataset: str | None, fold: int | None) -> tuple[Row, Path]:
+def _search(
+    folder: Path, model: str, dataset: str | None, fold: int | None
+) -> tuple[ResultRow, Path]:
     """Find a result with weights in a run's folder, or in a folder of runs."""
     there: list[str] = []
-    found: list[tuple[Row, Path]] = []
+    found: list[tuple[ResultRow, Path]] = []
     for rows in (folder / "rows.jsonl", *sorted(folder.glob("*/rows.jsonl"))):
-        for row in open_rows(rows) if rows.is_file() else ():
-            name = f"*-{row_key(row)[:8]}.weights.pt"
+        for row in read_rows(rows).rows:
+            name = f"*-{row.key[:8]}.weights.pt"
             path = next((rows.parent / "checkpoints").glob(name), None)
-            there.append(f"{row.get('model')} on {row.get('set')}, fold {row.get('fold')}")
-            fits = row.get("model") == model and (fold is None or row.get("fold") == fold)
+            there.append(f"{row.model} on {row.set_name}, fold {row.fold}")
+            fits = row.model == model and (fold is None or row.fold == fold)
             if path and fits and (dataset is None or _names(row, dataset)):
                 found.append((row, path))
     if found:
-        return min(found, key=lambda pair: (pair[0].get("fold", 0), pair[0].get("seed", 0)))
+        return min(found, key=lambda pair: (pair[0].fold or 0, pair[0].seed or 0))
     wanted = [model, f"on {dataset}" if dataset else "", f"fold {fold}" if fold is not None else ""]
     raise SourceError(
         f"{folder}: no trained weights of {', '.join(filter(None, wanted))}",
@@ -312,16 +314,16 @@ def _search(folder: Path, model: str, dataset: str | None, fold: int | None) -> 
     )
 
 
-def _names(row: Row, dataset: str) -> bool:
+def _names(row: ResultRow, dataset: str) -> bool:
     wanted = re.sub(r"dvs$", "", dataset.casefold())
-    names = (str(row.get("dataset", "")), str(row.get("set", "")))
+    names = (row.dataset, row.set_name)
     return wanted in [re.sub(r"dvs$", "", name.casefold()) for name in names]
 
 
 def _choose(
     place: Path | None,
     entries: Sequence[recordings.IndexEntry],
-    row: Row | None,
+    row: ResultRow | None,
     fold: int | None,
     limit: int | None,
 ) -> tuple[list[recordings.IndexEntry], list[str]]:
@@ -331,7 +333,7 @@ def _choose(
     by_id = {entry.clip_id: entry for entry in entries}
     remarks: list[str] = []
     if row is not None:
-        tested = [str(said.get("clip_id")) for said in row.get("predictions", ())]
+        tested = [item.clip_id for item in row.predictions]
     elif (place / "folds.csv").is_file():
         plan = folds.read(place, entries)
         number = fold or 0

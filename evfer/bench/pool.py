@@ -22,7 +22,7 @@ from typing import IO
 
 from evfer import workers
 from evfer.bench.fold import FoldJob, run_fold
-from evfer.bench.rows import Row
+from evfer.bench.rows import ResultRow
 from evfer.errors import EvferError
 from evfer.training import TrainEvent
 
@@ -37,7 +37,7 @@ def run_jobs(
     tell: Callable[[FoldJob, TrainEvent], None],
     scheduler: str | None = None,
     home: workers.Home | None = None,
-) -> Iterator[tuple[FoldJob, Row | EvferError]]:
+) -> Iterator[tuple[FoldJob, ResultRow | EvferError]]:
     """Run folds and give their rows, or why they failed, in order of completion.
 
     Args:
@@ -64,13 +64,13 @@ def run_jobs(
         yield from results
 
 
-def _run_here(job: FoldJob, line: workers.Line) -> Row:
+def _run_here(job: FoldJob, line: workers.Line) -> ResultRow:
     return run_fold(job, line)
 
 
 def _run_there(
     home: workers.Home | None, on_cluster: bool, job: FoldJob, line: workers.Line
-) -> Row:
+) -> ResultRow:
     """Run a fold in a process that others stand beside, here or on another machine."""
     if home:
         home.require((job.folder,))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evfer import folds, recordings, transforms
-from evfer.bench import BenchConfig, BenchEvent, Row, load_config, make_jobs, run
+from evfer.bench import BenchConfig, BenchEvent, ResultRow, load_config, make_jobs, run
 from evfer.bench.fold import FoldJob
 from evfer.bench.optimism import explain_choices, name_choices
 from evfer.datasets import cards
@@ -154,7 +154,7 @@ def measure(
     command: str = "",
     progress: Callable[[BenchEvent], None] | None = None,
     failed: Callable[[FoldJob, EvferError], None] | None = None,
-) -> list[Row]:
+) -> list[ResultRow]:
     """Train and test a network on everything that was prepared; see `evfer.bench.bench`.
 
     Folds, sets and repeats alike are shared out among the workers.

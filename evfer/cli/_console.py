@@ -35,6 +35,7 @@ __all__ = [
     "scheduler_option",
     "seed_option",
     "set_option",
+    "spell",
     "warn",
     "workers_option",
 ]
@@ -122,7 +123,7 @@ def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None
 ) -> None:
     """Print a table; columns whose values are numbers stand on the right."""
-    lines = [[_spell(value) for value in row] for row in rows]
+    lines = [[spell(value) for value in row] for row in rows]
     console = Console(highlight=False)
     if not console.is_terminal:
         # a pipe has no width of its own, and a cut value is worse than a long line
@@ -138,7 +139,8 @@ def print_table(
     console.print(table)
 
 
-def _spell(value: Any) -> str:
+def spell(value: Any) -> str:
+    """Write a value for people: floats with three decimals, a dash for None."""
     if value is None:
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -15,7 +15,7 @@ from evfer.cli._failures import Failures
 from evfer.errors import EvferError
 
 if TYPE_CHECKING:
-    from evfer.bench import BenchEvent
+    from evfer.bench import BenchEvent, ResultRow
     from evfer.bench.prepare import Measurement
     from evfer.training import TrainEvent
 
@@ -144,7 +144,7 @@ def _print_unfinished(news: BenchProgress, folder: Path, resume: bool) -> None:
     """Print what a bench has that was stopped, by the user or by a fault."""
     if not news.rows:
         return
-    print_rows(sorted(news.rows, key=lambda row: (row["set"], row["seed"], row["fold"])))
+    print_rows(sorted(news.rows, key=lambda row: (row.set_name, row.seed or 0, row.fold or 0)))
     left = news.total - len(news.rows)
     verb = "is" if left == 1 else "are"
     console.echo(f"{len(news.rows)} of {news.total} folds have a result; {left} {verb} left.")
@@ -201,7 +201,7 @@ class BenchProgress:
         self._progress = progress
         self._shown = ""
         self._steps: dict[tuple[str, int, int], int] = {}
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[ResultRow] = []
         self.total = 0
 
     def __call__(self, event: BenchEvent) -> None:
@@ -214,7 +214,7 @@ class BenchProgress:
             seed = f", seed {event.seed}" if event.seed else ""
             self._progress.say(
                 f"{event.model} on {event.dataset}, fold {event.fold + 1} of {event.n_folds}"
-                f"{seed}: accuracy {event.row['accuracy']:.3f}"
+                f"{seed}: accuracy {console.spell(event.row.accuracy)}"
                 f"  ({word}, {event.done} of {event.total})",
                 "green",
             )
@@ -241,26 +241,26 @@ class BenchProgress:
         )
 
 
-def print_rows(rows: list[dict[str, Any]]) -> None:
+def print_rows(rows: list[ResultRow]) -> None:
     """Print a table of folds, and a line of means for each network, set and protocol."""
     from evfer.metrics import spread
 
-    columns: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
-        ("data set", lambda row: row["dataset"]),
-        ("model", lambda row: row["model"]),
-        ("protocol", lambda row: row["protocol"]),
-        ("fold", lambda row: row["fold"]),
-        ("seed", lambda row: row["seed"]),
-        ("test clips", lambda row: row["n_test"]),
-        ("accuracy", lambda row: row["accuracy"]),
-        ("UAR", lambda row: row["uar"]),
-        ("macro-F1", lambda row: row["macro_f1"]),
-        ("epoch", lambda row: f"{row['selected_epoch']} of {row.get('epochs_run', row['epochs'])}"),
-        ("last epoch", lambda row: row.get("accuracy_last")),
-        ("best (optimistic)", lambda row: row.get("accuracy_best")),
-        ("energy, mJ", lambda row: (row.get("energy") or {}).get("full_mj")),
+    columns: list[tuple[str, Callable[[ResultRow], Any]]] = [
+        ("data set", lambda row: row.dataset),
+        ("model", lambda row: row.model),
+        ("protocol", lambda row: row.protocol),
+        ("fold", lambda row: row.fold),
+        ("seed", lambda row: row.seed),
+        ("test clips", lambda row: row.n_test),
+        ("accuracy", lambda row: row.accuracy),
+        ("UAR", lambda row: row.uar),
+        ("macro-F1", lambda row: row.macro_f1),
+        ("epoch", lambda row: f"{row.selected_epoch} of {row.epochs_run or row.epochs}"),
+        ("last epoch", lambda row: row.accuracy_last),
+        ("best (optimistic)", lambda row: row.accuracy_best),
+        ("energy, mJ", lambda row: row.energy and row.energy.full_mj),
     ]
-    if len({row["seed"] for row in rows}) == 1:
+    if len({row.seed for row in rows}) == 1:
         columns = [column for column in columns if column[0] != "seed"]
     for name in ("best (optimistic)", "energy, mJ"):
         give = dict(columns)[name]
@@ -270,22 +270,23 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
         tuple(name for name, _ in columns),
         [tuple(give(row) for _, give in columns) for row in rows],
     )
-    groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, str, str, str], list[ResultRow]] = {}
     for row in rows:
-        place = (row["dataset"], row["model"], row["protocol"], row["selected_on"])
-        groups.setdefault(place, []).append(row)
+        if row.accuracy is not None:
+            key = (row.dataset, row.model, row.protocol, row.selected_on)
+            groups.setdefault(key, []).append(row)
     for (dataset, model, protocol, chosen), group in groups.items():
-        found = spread([row["accuracy"] for row in group])
-        seeds = len({row["seed"] for row in group})
+        found = spread([row.accuracy for row in group if row.accuracy is not None])
+        seeds = len({row.seed for row in group})
         console.echo(
             f"{model} on {dataset}, {protocol}: accuracy {found.mean:.3f}"
             + (f", standard deviation {found.std:.3f}" if found.std is not None else "")
             + f" over {len(group)} fold{'' if len(group) == 1 else 's'}"
             + (f" of {seeds} seeds" if seeds > 1 else "")
-            + f"; chance {group[0]['chance']:.3f}, epoch chosen by {chosen}"
+            + f"; chance {console.spell(group[0].chance)}, epoch chosen by {chosen}"
         )
-        collapsed = sum(bool(row.get("collapsed")) for row in group)
+        collapsed = sum(row.collapsed is True for row in group)
         if collapsed:
             console.warn(f"COLLAPSED: in {collapsed} of them nearly all answers are one class.")
-    if any(row["selected_on"] == "best_test_epoch" for row in rows):
+    if any(row.selected_on == "best_test_epoch" for row in rows):
         console.echo("OPTIMISTIC: the test clips chose the epoch, as in the published results.")

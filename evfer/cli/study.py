@@ -215,7 +215,7 @@ class _StudyProgress:
         note = ""
         if event.row is not None:
             self._progress.say(
-                f"{name}, {place}: accuracy {event.row['accuracy']:.3f}  "
+                f"{name}, {place}: accuracy {console.spell(event.row.accuracy)}  "
                 f"({event.done} of {event.total})",
                 "green",
             )

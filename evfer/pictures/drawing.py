@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-__all__ = ["fixed_style", "png_bytes", "shorten", "svg_text"]
+__all__ = ["fixed_style", "png_bytes", "svg_text"]
 
 _STYLE: Any = {
     # "$" in a class or clip name is no formula
@@ -31,11 +30,6 @@ _STYLE: Any = {
     "axes.formatter.useoffset": False,
     "path.simplify": True,
 }
-_UNPRINTABLE = re.compile(
-    r"[^\t\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x9f]"
-    # marks that turn the direction of the text around them
-    r"|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
-)
 
 
 @contextlib.contextmanager
@@ -63,14 +57,3 @@ def svg_text(figure: Figure) -> str:
     buffer = io.BytesIO()
     FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     return buffer.getvalue().decode("utf-8")
-
-
-def shorten(text: str, length: int) -> str:
-    """Give a text without unprintable characters and at most so many characters long.
-
-    Example:
-        >>> shorten("a very long name", 8)
-        'a very …'
-    """
-    clean = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
-    return clean if len(clean) <= length else clean[: length - 1] + "…"

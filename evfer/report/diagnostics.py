@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from evfer.bench.row_fields import RowEnergy
 from evfer.report.drawing import WIDTH, Drawing, Figure, abridge, finish
-from evfer.report.energy import PUBLISHED_ANN_MJ, PUBLISHED_SNN_MJ, RowEnergy
+from evfer.report.energy import PUBLISHED_ANN_MJ, PUBLISHED_SNN_MJ
 from evfer.report.figures import MOST_GROUPS
 from evfer.report.summary import Arena, Group
 from evfer.report.table import show

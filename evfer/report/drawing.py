@@ -21,7 +21,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure as Canvas
 
-from evfer.pictures.drawing import fixed_style, png_bytes, shorten, svg_text
+from evfer.pictures.drawing import fixed_style, png_bytes, svg_text
+from evfer.pictures.text import shorten
 from evfer.report.summary import Arena
 
 __all__ = ["PRINT", "WIDTH", "Drawing", "Figure", "Theme", "abridge", "finish", "seats"]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from evfer import recordings
+from evfer.bench.row_fields import Prediction
 from evfer.errors import EvferError, SourceError
 from evfer.pictures import (
     DARK,
@@ -24,7 +25,6 @@ from evfer.pictures import (
     time_windows,
 )
 from evfer.report.results import Run
-from evfer.report.rows import Prediction
 from evfer.report.summary import Arena, Group
 
 __all__ = [

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from evfer.pictures.drawing import shorten
+from evfer.bench.row_fields import Epoch
+from evfer.pictures.text import shorten
 from evfer.report.drawing import WIDTH, Drawing, Figure, abridge, finish
-from evfer.report.rows import Epoch
 from evfer.report.summary import Arena, Group
 from evfer.report.words import interval, percent
 

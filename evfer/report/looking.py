@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from evfer import recordings
+from evfer.bench.row_fields import Prediction
+from evfer.bench.rows import ResultRow
 from evfer.errors import EvferError
 from evfer.pictures import LIGHT, accumulate, event_picture
-from evfer.pictures.drawing import shorten
+from evfer.pictures.text import shorten
 from evfer.report.drawing import Drawing, Figure, finish
 from evfer.report.examples import find_recording
 from evfer.report.results import Run
-from evfer.report.rows import FoldRow, Prediction
 from evfer.report.summary import Arena, Group
 
 __all__ = ["Look", "Looks", "RateMap", "collect_looks", "look_figure"]
@@ -119,7 +120,7 @@ def collect_looks(arenas: Sequence[Arena], runs: Mapping[str, Run], data: Path |
 
 def _find_weights(
     group: Group, runs: Mapping[str, Run], files: dict[Path, dict[str, Path]]
-) -> tuple[FoldRow, Path] | None:
+) -> tuple[ResultRow, Path] | None:
     """Find the first row whose tested weights are kept; `files` remembers what folders hold."""
     for row in group.rows:
         run = runs.get(row.run)
@@ -129,9 +130,7 @@ def _find_weights(
             files[run.folder] = _list_weights(run.folder / "checkpoints")
         if not files[run.folder] or not run.recipe(row):
             continue
-        from evfer.report.looking_torch import weights_key
-
-        path = files[run.folder].get(weights_key(row))
+        path = files[run.folder].get(row.key[:8])
         if path is not None:
             return row, path
     return None
@@ -146,7 +145,7 @@ def _list_weights(folder: Path) -> dict[str, Path]:
 def _look(
     arena: Arena,
     group: Group,
-    row: FoldRow,
+    row: ResultRow,
     weights: Path,
     runs: Mapping[str, Run],
     data: Path | None,
@@ -172,7 +171,7 @@ def _look(
     return tuple(looks)
 
 
-def _choose(row: FoldRow) -> list[Prediction]:
+def _choose(row: ResultRow) -> list[Prediction]:
     """Choose the surest right answers of different classes, and the surest wrong ones."""
     chosen: list[Prediction] = []
     for right in (True, False):

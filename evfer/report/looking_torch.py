@@ -13,16 +13,15 @@ from spikingjelly.activation_based.neuron import BaseNode
 from torch import nn
 
 from evfer import config
-from evfer.bench import load_weights, row_key
+from evfer.bench import ResultRow, load_weights
 from evfer.energy.weights_torch import read_weights_file
 from evfer.errors import RecordingError
 from evfer.frames import FramesParams, fill_frames
 from evfer.models.neurons import SpikingJellyNode, SpikingNode
 from evfer.recordings.file import Recording
 from evfer.region import Region
-from evfer.report.rows import FoldRow
 
-__all__ = ["rate_maps", "weights_key"]
+__all__ = ["rate_maps"]
 
 _SMALLEST = 2
 """Maps of fewer pixels a side tell nothing about places."""
@@ -30,17 +29,8 @@ _SMALLEST = 2
 NamedMap = tuple[str, NDArray[np.float64]]
 
 
-def weights_key(row: FoldRow) -> str:
-    """Give the digits that end the name of the file of a row's tested weights."""
-    return _key(row)[:8]
-
-
-def _key(row: FoldRow) -> str:
-    return row_key({name: getattr(row, name) for name in row.__dataclass_fields__})
-
-
 def rate_maps(
-    row: FoldRow,
+    row: ResultRow,
     weights: Path,
     recipe: Mapping[str, Any],
     recordings: Sequence[Recording],
@@ -80,7 +70,7 @@ def rate_maps(
     ]
 
 
-def _load(row: FoldRow, weights: Path) -> nn.Module:
+def _load(row: ResultRow, weights: Path) -> nn.Module:
     """Build a row's network, but none whose name says which code to run."""
     model = read_weights_file(weights).model
     if ":" in model or model != row.model:
@@ -90,7 +80,7 @@ def _load(row: FoldRow, weights: Path) -> nn.Module:
             hint="A report runs no code that results name",
         )
     try:
-        return load_weights(weights, _key(row))
+        return load_weights(weights, row.key)
     except (TypeError, KeyError, ValueError) as error:
         raise RecordingError(
             f"{weights.name}: these weights do not fit {model}",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from evfer.bench.rows import ResultRow
 from evfer.datasets import cards
 from evfer.report import energy, words
 from evfer.report.drawing import Figure, seats
@@ -18,7 +19,6 @@ from evfer.report.gallery import Gallery
 from evfer.report.looking import Looks
 from evfer.report.markup import table_html
 from evfer.report.results import Results, Run
-from evfer.report.rows import FoldRow
 from evfer.report.studies import AugmentationStudy, holds_only_studies
 from evfer.report.summary import MOST_COMPARED, Arena, Group
 from evfer.report.table import Table
@@ -213,7 +213,7 @@ def _origin(group: Group, results: Results) -> _Origin:
     )
 
 
-def _device(row: FoldRow) -> str:
+def _device(row: ResultRow) -> str:
     # accelerate calls plain 32-bit numbers "no", for no mixed precision
     precision = "32-bit" if row.precision == "no" else row.precision
     return ", ".join(text for text in (row.device, precision) if text)

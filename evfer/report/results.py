@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from evfer import config
-from evfer.errors import ConfigError, DataError
-from evfer.pictures.drawing import shorten
-from evfer.report.rows import FoldRow, read_rows
+from evfer.bench.rows import ResultRow, read_rows
+from evfer.errors import ConfigError, DataError, RecordingError
+from evfer.pictures.text import shorten
 
 __all__ = ["Bench", "Results", "Run", "read_results"]
 
@@ -53,14 +53,14 @@ class Run:
     settings: str = ""
     folder: Path | None = None
 
-    def recipe(self, row: FoldRow) -> Mapping[str, Any]:
+    def recipe(self, row: ResultRow) -> Mapping[str, Any]:
         """Give the recipe that a row followed; empty where it is not kept."""
         for bench in self.benches:
             if bench.recipe_sha256 and bench.recipe_sha256 == row.recipe_sha256:
                 return bench.recipe
         return {}
 
-    def commands(self, row: FoldRow) -> tuple[str, ...]:
+    def commands(self, row: ResultRow) -> tuple[str, ...]:
         """Give the commands that can have written a row."""
         fits = (
             bench.command
@@ -83,7 +83,7 @@ class Results:
         problems: what could not be used, in words.
     """
 
-    rows: tuple[FoldRow, ...]
+    rows: tuple[ResultRow, ...]
     runs: Mapping[str, Run] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
@@ -109,7 +109,7 @@ def read_results(folder: Path) -> Results:
                 else "Run evfer bench first"
             ),
         )
-    rows: list[FoldRow] = []
+    rows: list[ResultRow] = []
     problems: list[str] = []
     runs: dict[str, Run] = {}
     for path in paths:
@@ -118,16 +118,16 @@ def read_results(folder: Path) -> Results:
             name = path.parent.relative_to(folder).as_posix()
         name = shorten(name, 200)
         try:
-            found, complaints = read_rows(path, name)
-        except OSError as error:
-            problems.append(f"run {name}: {error.strerror}; it is left out.")
+            stored = read_rows(path, name)
+        except RecordingError as error:
+            problems.append(f"run {name}: {error.found}; it is left out.")
             continue
         run, complaint = _read_run(path.parent / "run.toml", name)
         runs[name] = run
-        for row in found:
+        for row in stored.rows:
             runs.setdefault(row.run, run)
-        rows += found
-        problems += complaints + complaint
+        rows += stored.rows
+        problems += [*stored.problems, *complaint]
     if not rows:
         said = f" ({problems[0].rstrip('.')})" if problems else ""
         raise DataError(
@@ -143,8 +143,8 @@ def read_results(folder: Path) -> Results:
     return Results(tuple(kept), runs, tuple(problems))
 
 
-def _keep_last(rows: list[FoldRow]) -> tuple[list[FoldRow], int]:
-    last: dict[Any, FoldRow] = {}
+def _keep_last(rows: list[ResultRow]) -> tuple[list[ResultRow], int]:
+    last: dict[Any, ResultRow] = {}
     for index, row in enumerate(rows):
         # rows that do not say which fold they are cannot repeat one another
         which: Any = (row.fold, row.seed) if row.fold is not None else index

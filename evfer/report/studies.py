@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from evfer.errors import EvferError
 from evfer.report.results import Results
-from evfer.report.rows import FoldRow
 from evfer.report.summary import Arena, Group
 from evfer.transforms import COMMON, parse_names
 
@@ -251,7 +250,7 @@ def _candidates(variants: Sequence[Variant]) -> list[list[Candidate]]:
         for row in variant.group.rows:
             if row.accuracy is not None:
                 place = (row.folds_sha256, row.seed, row.fold)
-                folds[place].append((variant.label, _validated(row), row.accuracy))
+                folds[place].append((variant.label, row.validation_accuracy, row.accuracy))
     return list(folds.values())
 
 
@@ -289,18 +288,9 @@ def _variant(group: Group, tables: Augmentations, spell: Mapping[str, str]) -> V
 
 
 def _validation(group: Group) -> float | None:
-    values = [_validated(row) for row in group.rows]
+    values = [row.validation_accuracy for row in group.rows]
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(values) else None
-
-
-def _validated(row: FoldRow) -> float | None:
-    if row.selected_on != "inner_validation":
-        return None
-    for epoch in row.curve:
-        if epoch.epoch == row.selected_epoch:
-            return epoch.validation_accuracy
-    return None
 
 
 _ADDED = (

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evfer.pictures.drawing import shorten
+from evfer.pictures.text import shorten
 from evfer.report.drawing import WIDTH, Drawing, Figure, finish
 from evfer.report.studies import AugmentationStudy, Variant
 from evfer.report.words import interval, percent, points, probability

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evfer import metrics
-from evfer.report.energy import RowEnergy, mean_energy
-from evfer.report.rows import FoldRow, Leak, Prediction
+from evfer.bench.row_fields import Leak, Prediction, RowEnergy
+from evfer.bench.rows import ResultRow
+from evfer.report.energy import mean_energy
 
 __all__ = ["MOST_COMPARED", "Arena", "Difference", "Group", "bring_together"]
 
@@ -52,7 +53,7 @@ class Group:
 
     name: str
     model: str
-    rows: tuple[FoldRow, ...]
+    rows: tuple[ResultRow, ...]
     accuracy: metrics.Spread | None
     uar: metrics.Spread | None
     macro_f1: metrics.Spread | None
@@ -62,7 +63,7 @@ class Group:
     classes: tuple[str, ...]
 
     @property
-    def first(self) -> FoldRow:
+    def first(self) -> ResultRow:
         """A row that stands for what all rows share."""
         return self.rows[0]
 
@@ -249,9 +250,9 @@ class Arena:
     """Each of the best groups less each that comes after it; the first ones are `differences`."""
 
 
-def bring_together(rows: Sequence[FoldRow]) -> tuple[Arena, ...]:
+def bring_together(rows: Sequence[ResultRow]) -> tuple[Arena, ...]:
     """Sort rows into groups, and groups into arenas in which they can be compared."""
-    arenas: dict[tuple[str, ...], list[FoldRow]] = defaultdict(list)
+    arenas: dict[tuple[str, ...], list[ResultRow]] = defaultdict(list)
     splits = _name_splits(rows)
     sources: dict[str, set[str]] = defaultdict(set)
     for row, split in zip(rows, splits, strict=True):
@@ -270,7 +271,7 @@ def bring_together(rows: Sequence[FoldRow]) -> tuple[Arena, ...]:
     return tuple(_arena(names[key], arenas[key], several) for key in sorted(arenas))
 
 
-def _name_splits(rows: Sequence[FoldRow]) -> list[tuple[str, str]]:
+def _name_splits(rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
     """Say of each row which split it is of, so that repeats are of the same: words and labels.
 
     Folds that are drawn by chance are one split if kind and number are the same, and who shows
@@ -290,7 +291,7 @@ def _name_splits(rows: Sequence[FoldRow]) -> list[tuple[str, str]]:
     return found
 
 
-def _scheme(row: FoldRow) -> tuple[Any, ...] | None:
+def _scheme(row: ResultRow) -> tuple[Any, ...] | None:
     """Give what repeats of a split share; None where the row does not say, or nothing is drawn."""
     if not row.split_kind or row.split_kind in _WITHOUT_CHANCE or row.split_seed is None:
         return None
@@ -298,8 +299,8 @@ def _scheme(row: FoldRow) -> tuple[Any, ...] | None:
     return (*place, row.split_kind, row.n_folds)
 
 
-def _arena(name: str, rows: Sequence[FoldRow], several: frozenset[str]) -> Arena:
-    found: dict[tuple[Any, ...], list[FoldRow]] = defaultdict(list)
+def _arena(name: str, rows: Sequence[ResultRow], several: frozenset[str]) -> Arena:
+    found: dict[tuple[Any, ...], list[ResultRow]] = defaultdict(list)
     for row in rows:
         found[_group_key(row)].append(row)
     models = {key: _name_model(key[0], key[1], several) for key in found}
@@ -316,7 +317,7 @@ def _arena(name: str, rows: Sequence[FoldRow], several: frozenset[str]) -> Arena
     return Arena(name, first.set_name, first.protocol, tuple(groups), differences, pairs)
 
 
-def _group_key(row: FoldRow) -> tuple[Any, ...]:
+def _group_key(row: ResultRow) -> tuple[Any, ...]:
     shaped = (row.recipe, row.recipe_sha256, row.selected_on, row.epochs, row.classes)
     return (row.model, row.model_sha256, *shaped)
 
@@ -350,7 +351,7 @@ def _names(models: Mapping[tuple[Any, ...], str]) -> dict[tuple[Any, ...], str]:
     return names
 
 
-def _group(name: str, model: str, rows: Sequence[FoldRow]) -> Group:
+def _group(name: str, model: str, rows: Sequence[ResultRow]) -> Group:
     ordered = sorted(rows, key=lambda row: (row.seed or 0, row.fold or 0, row.run))
     said = [said for row in ordered for said in row.predictions]
     n_classes = max(len(row.classes) for row in ordered)

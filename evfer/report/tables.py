@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from evfer import metrics
-from evfer.report.energy import PUBLISHED_ANN_MJ, PUBLISHED_SNN_MJ, RowEnergy
+from evfer.bench.row_fields import RowEnergy
+from evfer.report.energy import PUBLISHED_ANN_MJ, PUBLISHED_SNN_MJ
 from evfer.report.studies import AugmentationStudy
 from evfer.report.summary import Arena, Difference, Group
 from evfer.report.table import Column, Kind, Table

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evfer import config, recordings
-from evfer.bench import Row, make_jobs, row_key
+from evfer.bench import ResultRow, make_jobs
 from evfer.bench.fold import FoldJob
 from evfer.bench.prepare import prepare
-from evfer.bench.rows import open_rows
+from evfer.bench.rows import read_rows
 from evfer.errors import SourceError
 from evfer.study.recipe import StudyConfig
 
@@ -60,11 +60,10 @@ class Grid:
     factors: tuple[str, ...]
     leaks: Mapping[str, tuple[str, ...]]
 
-    def rows(self) -> dict[int, Row]:
+    def rows(self) -> dict[int, ResultRow]:
         """Read the rows that are there, by number of the fold in the grid."""
-        by_key = {row_key(row): row for row in open_rows(self.out / "rows.jsonl")}
-        found = {i: by_key.get(job.key) for i, job in enumerate(self.jobs)}
-        return {i: row for i, row in found.items() if row is not None}
+        by_key = {row.key: row for row in read_rows(self.out / "rows.jsonl").rows}
+        return {i: by_key[job.key] for i, job in enumerate(self.jobs) if job.key in by_key}
 
 
 def lay_out(

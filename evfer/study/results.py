@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evfer import metrics
-from evfer.bench import Row
+from evfer.bench import ResultRow
 from evfer.files import write_text
 from evfer.study.effects import Fit, Observation, fit_mixed, fit_ols
 from evfer.study.grid import Grid
@@ -136,7 +136,8 @@ def summarise(grid: Grid) -> Summary:
     Args:
         grid: the study.
     """
-    rows = grid.rows()
+    # what the bench wrote has every score, a row of elsewhere may not
+    rows = {i: row for i, row in grid.rows().items() if _score(grid, row) is not None}
     parts: dict[tuple[str, str], list[int]] = {}
     for i, place in enumerate(grid.places):
         parts.setdefault((place.dataset, place.model), []).append(i)
@@ -173,20 +174,26 @@ def write_summary(summary: Summary, out: Path) -> tuple[Path, ...]:
 
 
 def _outcome(
-    grid: Grid, dataset: str, model: str, numbers: Sequence[int], rows: Mapping[int, Row]
+    grid: Grid, dataset: str, model: str, numbers: Sequence[int], rows: Mapping[int, ResultRow]
 ) -> Outcome:
-    measure = grid.config.study.measure
+    scores = {
+        i: score for i in numbers if i in rows and (score := _score(grid, rows[i])) is not None
+    }
     observations = [
         # seeds of one split share it
-        Observation(float(rows[i][measure]), grid.places[i].factors, f"fold {grid.places[i].fold}")
-        for i in numbers
-        if i in rows
+        Observation(score, grid.places[i].factors, f"fold {grid.places[i].fold}")
+        for i, score in scores.items()
     ]
     by_name: dict[str, list[int]] = {}
     for i in numbers:
         by_name.setdefault(grid.places[i].augmentation, []).append(i)
     cells = [
-        _cell(name, len(members), [rows[i] for i in members if i in rows], measure)
+        _cell(
+            name,
+            len(members),
+            [rows[i] for i in members if i in rows],
+            [scores[i] for i in members if i in scores],
+        )
         for name, members in by_name.items()
     ]
     # cells with fewer folds than others were tested on other people
@@ -197,8 +204,9 @@ def _outcome(
         chosen = max(cells, key=lambda cell: cell.validation or 0.0)
         folds: dict[tuple[int, int], list[Candidate]] = {}
         for i in numbers:
-            place, found = grid.places[i], (_validation(rows[i]), float(rows[i][measure]))
-            folds.setdefault((place.seed, place.fold), []).append((place.augmentation, *found))
+            place = grid.places[i]
+            candidate = (place.augmentation, rows[i].validation_accuracy, scores[i])
+            folds.setdefault((place.seed, place.fold), []).append(candidate)
         nested = choose_in_folds(list(folds.values()))
     cells.sort(key=lambda cell: -math.inf if cell.mean is None else cell.mean, reverse=True)
     return Outcome(
@@ -209,7 +217,7 @@ def _outcome(
         fit_mixed(observations, grid.factors),
         chosen,
         cells[0] if whole else None,
-        chosen_in_all([rows[i]["leak"]["test_chose"] for i in numbers if i in rows]),
+        chosen_in_all([rows[i].leak.test_chose or () for i in numbers if i in rows]),
         nested,
     )
 
@@ -226,11 +234,15 @@ def choose_in_folds(folds: Sequence[Sequence[Candidate]]) -> Nested:
     return Nested(found.mean, found.std, found.n, dict(picks.most_common()))
 
 
-def _cell(name: str, total: int, rows: Sequence[Row], measure: str) -> Cell:
+def _score(grid: Grid, row: ResultRow) -> float | None:
+    return row.score(grid.config.study.measure)
+
+
+def _cell(name: str, total: int, rows: Sequence[ResultRow], scores: Sequence[float]) -> Cell:
     if not rows:
         return Cell(name, 0, total, None, None, None, 0)
-    found = metrics.spread([float(row[measure]) for row in rows])
-    validations = [_validation(row) for row in rows]
+    found = metrics.spread(scores)
+    validations = [row.validation_accuracy for row in rows]
     known = [value for value in validations if value is not None]
     return Cell(
         name,
@@ -239,23 +251,13 @@ def _cell(name: str, total: int, rows: Sequence[Row], measure: str) -> Cell:
         found.mean,
         found.std,
         sum(known) / len(known) if len(known) == len(rows) else None,
-        sum(bool(row.get("collapsed")) for row in rows),
+        sum(row.collapsed is True for row in rows),
     )
 
 
 def chosen_in_all(told: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Give what test clips chose in every cell; a set that was once found best is but one cell."""
     return tuple(sorted(set(told[0]).intersection(*told[1:]))) if told else ()
-
-
-def _validation(row: Row) -> float | None:
-    """Give the accuracy that chose a row's epoch, if people held out chose it."""
-    if row.get("selected_on") != "inner_validation":
-        return None
-    for record in row.get("curve", ()):
-        if record["epoch"] == row["selected_epoch"]:
-            return record["validation_accuracy"]
-    return None
 
 
 def _plain(value: Any) -> Any:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from evfer import provenance
-from evfer.bench import BenchEvent, row_key, run
+from evfer.bench import BenchEvent, ResultRow, run
 from evfer.bench.fold import FoldJob
 from evfer.errors import ConfigError, EvferError
 from evfer.study.grid import Grid
@@ -50,14 +49,13 @@ class Pace:
 
     _seconds: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
-    def learn(self, row: Mapping[str, Any]) -> None:
+    def learn(self, row: ResultRow) -> None:
         """Take a row's times, if they are of this machine."""
-        machine = row.get("machine", {})
-        if any(machine.get(name) != value for name, value in provenance.machine().items()):
+        here = {name: str(value) for name, value in provenance.machine().items()}
+        if not here.items() <= row.machine.items() or row.train_seconds is None:
             return
-        place = (str(row.get("set")), str(row.get("model")))
-        seconds = float(row.get("train_seconds", 0)) + float(row.get("test_seconds", 0))
-        self._seconds.setdefault(place, []).append(seconds)
+        seconds = row.train_seconds + (row.test_seconds or 0.0)
+        self._seconds.setdefault((row.set_name, row.model), []).append(seconds)
 
     def expect(self, job: FoldJob) -> float | None:
         """Give the seconds that a fold will take; None if nothing like it has ended yet."""
@@ -140,7 +138,7 @@ def run_study(
     def tell(event: BenchEvent) -> None:
         if event.row is not None:
             pace.learn(event.row)
-            left.pop(row_key(event.row), None)
+            left.pop(event.row.key, None)
         if progress:
             progress(event)
         news = event.train

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from evfer.errors import MissingExtra
 from evfer.files import whole_file
 from evfer.pictures import accumulate, event_picture, event_rates, show_frame
-from evfer.pictures.drawing import shorten
+from evfer.pictures.text import shorten
 from evfer.view.clip import Clip, ViewParams
 from evfer.view.gif import FilmPalette, write_frames
 

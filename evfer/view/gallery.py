@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evfer.pictures import GROUNDS, Colours, accumulate
-from evfer.pictures.drawing import shorten
+from evfer.pictures.text import shorten
 from evfer.view.clip import Clip, short_number
 from evfer.view.packing import pack
 from evfer.view.page import picture_address, write_page

@@ -12,7 +12,7 @@ from evfer import config
 from evfer.events import Columns
 from evfer.frames.params import Kind, Resize
 from evfer.pictures import accumulate, event_picture
-from evfer.pictures.drawing import shorten
+from evfer.pictures.text import shorten
 from evfer.view.clip import Clip, ViewParams
 from evfer.view.packing import pack_events
 from evfer.view.page import picture_address, write_page

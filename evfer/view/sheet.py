@@ -19,7 +19,8 @@ from evfer.pictures import (
     show_frame,
     time_windows,
 )
-from evfer.pictures.drawing import fixed_style, png_bytes, shorten
+from evfer.pictures.drawing import fixed_style, png_bytes
+from evfer.pictures.text import shorten
 from evfer.view.clip import Clip, ViewParams, short_number
 
 __all__ = ["write_clip_sheet", "write_set_sheet"]
