@@ -31,7 +31,7 @@ from evfer.holdout import require_people
 from evfer.index import class_names, fingerprint_text, labels_digest, read_index
 from evfer.recipe import BenchConfig, load_config
 from evfer.training import TrainEvent, require_device
-from evfer.workers import leave_mark, remove_stale_parts, require_scheduler
+from evfer.workers import remove_stale_parts, require_scheduler, share_folder
 
 __all__ = [
     "BenchConfig",
@@ -337,8 +337,11 @@ def run(
 
     remove_stale_parts(out)
     packages = provenance.LEARNING_PACKAGES
-    with leave_mark(out, scheduler, packages) as home:
-        for job, row in run_jobs(admit(todo), workers, hear, scheduler, home):
+    with (
+        share_folder(out, scheduler, packages) as shared,
+        contextlib.closing(run_jobs(admit(todo), workers, hear, scheduler, shared)) as results,
+    ):
+        for job, row in results:
             if isinstance(row, EvferError):
                 if failed is None:
                     raise row

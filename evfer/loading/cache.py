@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from evfer.errors import EvferError, RecordingError
 from evfer.events import Columns, SensorSize
 from evfer.files import host_tag
-from evfer.workers.leftovers import remove_stale_parts
+from evfer.workers.stale_parts import remove_stale_parts
 
 __all__ = ["ROWS", "Packed", "digest", "memory", "packed"]
 
