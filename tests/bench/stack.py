@@ -23,7 +23,7 @@ from evfer.cli import main
 from evfer.emulator import DVSEmulator
 
 PACKAGE = Path(evfer.__file__).parent
-SMALL = ["--set", "dataset.people=2", "--set", "dataset.frames=5", "--set", "dataset.repetitions=1"]
+SMALL = ["--set", "dataset.people=2", "--set", "dataset.frames=9", "--set", "dataset.repetitions=1"]
 
 
 def own_frames(frame: FrameType | None) -> list[str]:
