@@ -209,11 +209,11 @@ def _command(pid):
 
 
 @pytest.mark.slow  # ten seconds of processes
-def test_processes_take_seats_and_leave_them(tmp_path):
+def test_processes_take_slots_and_leave_them(tmp_path):
     """What spreads processes over GPUs: the lowest number that no living process has."""
     code = (
-        "import sys; from pathlib import Path; from evfer.bench.pool import take_seat\n"
-        "print(take_seat(Path(sys.argv[1])), take_seat(Path(sys.argv[1])), flush=True)\n"
+        "import sys; from pathlib import Path; from evfer.bench.pool import take_slot\n"
+        "print(take_slot(Path(sys.argv[1])), take_slot(Path(sys.argv[1])), flush=True)\n"
         "sys.stdin.read()"
     )
 
@@ -239,7 +239,7 @@ def test_processes_take_seats_and_leave_them(tmp_path):
 def test_gpus_are_shared_out(tmp_path, monkeypatch):
     from evfer.bench import pool
 
-    monkeypatch.setattr(pool, "take_seat", lambda: 3)
+    monkeypatch.setattr(pool, "take_slot", lambda: 3)
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
     for visible, count, mine in (("", 2, "1"), ("4,5,6,7", 4, "7"), ("", 1, ""), ("", 0, "")):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

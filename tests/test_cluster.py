@@ -53,24 +53,24 @@ def cluster(tmp_path_factory):
     assert process.returncode == 0
 
 
-def double(value):
+def double(value, callback):
     if value == 3:
         raise VideoError("three.avi: cut short", expected="more")
     return 2 * value
 
 
-def die(value):
+def die(value, callback):
     if value == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return value
 
 
-def whoami(value):
+def whoami(value, callback):
     time.sleep(0.1)
     return os.getpid()
 
 
-def rest(value):
+def rest(value, callback):
     time.sleep(3)
     return value
 
@@ -82,22 +82,23 @@ def test_results_and_errors(cluster):
     assert "three.avi: cut short; expected more." in str(found[3])
 
 
-def count_up(value, tell):
+def count_up(value, callback):
     for i in range(3):
-        tell({"pid": os.getpid(), "i": i})
+        callback({"pid": os.getpid(), "i": i})
     return value
 
 
-def test_news_come_through_the_scheduler(cluster):
-    told = []
-    for task, result in workers.run_with_news(
-        count_up, range(4), lambda *news: told.append(news), None, cluster
+def test_messages_come_through_the_scheduler(cluster):
+    received = []
+    for task, result in workers.run(
+        count_up, range(4), None, cluster, on_message=lambda *message: received.append(message)
     ):
         assert task == result
-    assert {pid["pid"] for _, pid in told} & {os.getpid()} == set()
-    for task in {task for task, _ in told}:
-        assert [n["i"] for t, n in told if t == task] == [0, 1, 2][: len(told)]
-    assert told
+    assert {message["pid"] for _, message in received} & {os.getpid()} == set()
+    for task in {task for task, _ in received}:
+        counted = [message["i"] for t, message in received if t == task]
+        assert counted == [0, 1, 2][: len(received)]
+    assert received
 
 
 def test_all_workers_take_part(cluster):
@@ -188,17 +189,17 @@ def test_a_worker_with_other_versions_is_refused(cluster, tmp_path, monkeypatch)
 def test_a_worker_that_sees_other_folders_is_refused(tmp_path):
     clip = DEMO.survey(None).clips[0]
     versions = provenance.versions(provenance.CONVERSION_PACKAGES)
-    home = workers.Home((tmp_path / ".mark", "text"), versions)
-    task = batch._Task(DEMO, None, tmp_path, PLAIN, clip, home)
+    shared = workers.SharedFolder((tmp_path / ".mark", "text"), versions)
+    task = batch._Task(DEMO, None, tmp_path, PLAIN, clip, shared)
     with pytest.raises(ClusterError, match="does not see the folder"):
-        batch._convert_task(task)
+        batch._convert_task(task, print)
     (tmp_path / ".mark").write_text("another folder's")
     with pytest.raises(ClusterError, match="does not see the folder"):
-        batch._convert_task(task)
+        batch._convert_task(task, print)
     (tmp_path / ".mark").write_text("text")
     with pytest.raises(ClusterError, match="does not see the folder .*source"):
-        batch._convert_task(dataclasses.replace(task, source=tmp_path / "source"))
-    assert batch._convert_task(task).clip_id == clip.clip_id
+        batch._convert_task(dataclasses.replace(task, source=tmp_path / "source"), print)
+    assert batch._convert_task(task, print).clip_id == clip.clip_id
 
 
 def test_ctrl_c_keeps_what_is_done(cluster, tmp_path):

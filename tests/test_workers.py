@@ -16,19 +16,19 @@ from evfer.errors import ConfigError, DataError, OutputError, VideoError
 from evfer.files import host_tag, whole_file
 
 
-def double(value):
+def double(value, callback):
     if value == 3:
         raise VideoError("three.avi: cut short", expected="more")
     return 2 * value
 
 
-def die(value):
+def die(value, callback):
     if value == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return value
 
 
-def die_once(path):
+def die_once(path, callback):
     path = Path(path)
     if not path.exists():
         path.write_text("x")
@@ -36,7 +36,7 @@ def die_once(path):
     return "done"
 
 
-def fail_to_write(value):
+def fail_to_write(value, callback):
     raise OutputError(f"cannot write {value}")
 
 
@@ -65,50 +65,66 @@ def test_nothing_goes_on_when_nothing_can_be_written(n_workers):
         list(workers.run(fail_to_write, range(3), n_workers))
 
 
-def count_up(value, tell):
+def count_up(value, callback):
     for i in range(3):
-        tell((os.getpid(), i))
+        callback((os.getpid(), i))
     if value == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return value
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
-def test_news_come_in_order_and_before_the_result(n_workers):
-    told, ended = [], []
+def test_messages_come_in_order_and_before_the_result(n_workers):
+    received, ended = [], []
     tasks = [0, 2, 3, 4]
-    for task, result in workers.run_with_news(
-        count_up, tasks, lambda task, news: told.append((task, news)), n_workers
+    for task, result in workers.run(
+        count_up, tasks, n_workers, on_message=lambda *message: received.append(message)
     ):
         assert result == task
         ended.append(task)
-        assert [i for t, (_, i) in told if t == task] == [0, 1, 2]
+        assert [i for t, (_, i) in received if t == task] == [0, 1, 2]
     assert sorted(ended) == tasks
-    assert (os.getpid() in {pid for _, (pid, _) in told}) == (n_workers == 1)
+    assert (os.getpid() in {pid for _, (pid, _) in received}) == (n_workers == 1)
 
 
-def test_news_of_others_survive_a_death():
-    told = []
-    found = dict(
-        workers.run_with_news(count_up, [0, 1, 2, 3], lambda t, n: told.append((t, n[1])), 2)
+def test_messages_of_others_survive_a_death():
+    received = []
+    results = dict(
+        workers.run(
+            count_up, [0, 1, 2, 3], 2, on_message=lambda task, m: received.append((task, m[1]))
+        )
     )
-    assert isinstance(found.pop(1), DataError)
-    assert found == {0: 0, 2: 2, 3: 3}
-    for task in found:
+    assert isinstance(results.pop(1), DataError)
+    assert results == {0: 0, 2: 2, 3: 3}
+    for task in results:
         # what was under way at a death is done again
-        assert [i for t, i in told if t == task][-3:] == [0, 1, 2]
+        assert [i for t, i in received if t == task][-3:] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
-def test_who_takes_news_may_end_everything(n_workers):
+def test_who_takes_messages_may_end_everything(n_workers):
     class EnoughError(Exception):
         pass
 
-    def stop(task, news):
+    def stop(task, message):
         raise EnoughError
 
     with pytest.raises(EnoughError):
-        list(workers.run_with_news(count_up, [0, 2, 3], stop, n_workers))
+        list(workers.run(count_up, [0, 2, 3], n_workers, on_message=stop))
+
+
+def name_caller(value, callback):
+    frames, frame = [], sys._getframe(1)
+    while frame:
+        frames.append(frame.f_code)
+        frame = frame.f_back
+    package = Path(workers.__file__).parent
+    return [code.co_name for code in frames if Path(code.co_filename).parent == package]
+
+
+def test_a_task_done_here_is_two_calls_away():
+    for _, callers in workers.run(name_caller, [1, 2], 1):
+        assert callers == ["submit", "run"]
 
 
 def test_tasks_are_asked_for_when_there_is_someone_to_do_them():

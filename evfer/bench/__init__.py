@@ -33,7 +33,7 @@ from evfer.recordings.index import class_names, fingerprint_text, labels_digest,
 from evfer.training import TrainEvent, require_device
 from evfer.training.recipe import BenchConfig, load_config
 from evfer.training.validation import require_people
-from evfer.workers import leave_mark, remove_stale_parts, require_scheduler
+from evfer.workers import remove_stale_parts, require_scheduler, share_folder
 
 __all__ = [
     "BenchConfig",
@@ -366,8 +366,12 @@ def run(
 
     remove_stale_parts(out)
     packages = provenance.LEARNING_PACKAGES
-    with contextlib.closing(claims), leave_mark(out, scheduler, packages) as home:
-        for job, row in run_jobs(claim_twice(), workers, hear, scheduler, home):
+    with (
+        contextlib.closing(claims),
+        share_folder(out, scheduler, packages) as shared,
+        contextlib.closing(run_jobs(claim_twice(), workers, hear, scheduler, shared)) as results,
+    ):
+        for job, row in results:
             if isinstance(row, EvferError):
                 claims.release(job)
                 if failed is None:

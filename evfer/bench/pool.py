@@ -8,7 +8,6 @@ was killed is tried again, alone, and goes on from its checkpoint.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import itertools
@@ -16,7 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +25,7 @@ from evfer.bench.rows import ResultRow
 from evfer.errors import EvferError
 from evfer.training import TrainEvent
 
-__all__ = ["run_jobs", "take_seat"]
+__all__ = ["run_jobs", "take_slot"]
 
 _STEP_EVERY_S = 0.2
 
@@ -36,64 +35,57 @@ def run_jobs(
     n_workers: int | None,
     tell: Callable[[FoldJob, TrainEvent], None],
     scheduler: str | None = None,
-    home: workers.Home | None = None,
-) -> Iterator[tuple[FoldJob, ResultRow | EvferError]]:
+    shared: workers.SharedFolder | None = None,
+) -> Generator[tuple[FoldJob, ResultRow | EvferError]]:
     """Run folds and give their rows, or why they failed, in order of completion.
 
     Args:
-        jobs: the folds; the next is asked for when there is a process for it, and after the row
+        jobs: the folds; the next is asked for when a worker is free for it, and after the row
             before it was given.
         n_workers: number of processes; 1 runs in this one. With a scheduler the most folds to
             have under way together.
         tell: called in this process after each epoch of any fold, and after each batch or, where
             folds run elsewhere, a few times a second.
         scheduler: address of a running Dask scheduler.
-        home: what the cluster's workers must share with this process.
+        shared: what the cluster's workers must share with this process.
 
-    Yields:
-        (job, row), or the error in the row's place.
-
-    Raises:
-        EvferError: as soon as a fold fails of what would befall all others too. Those that are
-            under way are stopped, and go on from their checkpoints another time.
+    Returns:
+        A generator of (job, row), or the error in the row's place. It raises an EvferError as
+        soon as a fold fails of what would befall all others too; those that are under way are
+        stopped then, as when it is closed, and go on from their checkpoints another time.
     """
-    here = scheduler is None and n_workers == 1
-    train = _run_here if here else functools.partial(_run_there, home, scheduler is not None)
-    found = workers.run_with_news(train, jobs, tell, n_workers, scheduler, what=_name)
-    with contextlib.closing(found) as results:
-        yield from results
+    serial = scheduler is None and n_workers == 1
+    train = run_fold if serial else functools.partial(_run_remote, shared, scheduler is not None)
+    # returned as it is: another generator around it would be one more frame on the stack
+    return workers.run(train, jobs, n_workers, scheduler, on_message=tell, what=_name)
 
 
-def _run_here(job: FoldJob, line: workers.Line) -> ResultRow:
-    return run_fold(job, line)
-
-
-def _run_there(
-    home: workers.Home | None, on_cluster: bool, job: FoldJob, line: workers.Line
+def _run_remote(
+    shared: workers.SharedFolder | None, on_cluster: bool, job: FoldJob, callback: workers.Callback
 ) -> ResultRow:
-    """Run a fold in a process that others stand beside, here or on another machine."""
-    if home:
-        home.require((job.folder,))
+    """Run a fold in a process beside others, on this machine or another one."""
+    if shared:
+        shared.require((job.folder,))
     _choose_gpu()
     if on_cluster and job.threads is None:
         job = dataclasses.replace(job, threads=workers.cluster_threads())
-    return run_fold(job, _Sparing(line))
+    return run_fold(job, _Throttled(callback))
 
 
 def _name(job: FoldJob) -> str:
     return f"fold {job.fold} of {job.folder.name}"
 
 
-class _Sparing:
+class _Throttled:
     """Hands on each epoch's end, but of the batches only a few a second."""
 
-    def __init__(self, line: workers.Line) -> None:
-        self._line, self._last_s = line, 0.0
+    def __init__(self, callback: workers.Callback) -> None:
+        self._callback, self._last_s = callback, 0.0
 
     def __call__(self, event: TrainEvent) -> None:
         now = time.monotonic()
         if event.kind == "epoch" or now - self._last_s >= _STEP_EVERY_S:
-            self._line(event)
+            self._callback(event)
             self._last_s = now
 
 
@@ -107,10 +99,10 @@ def _choose_gpu() -> None:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     devices = visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
     if len(devices) > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices[take_seat() % len(devices)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[take_slot() % len(devices)]
 
 
-def take_seat(folder: Path | None = None) -> int:
+def take_slot(folder: Path | None = None) -> int:
     """Take the lowest number that no other living process on this machine has taken.
 
     Numbers go with their process, however it ends, and hold across several runs and a cluster's
@@ -122,20 +114,20 @@ def take_seat(folder: Path | None = None) -> int:
     Returns:
         The number, from 0; the same at each call for a folder.
     """
-    return _take_seat(folder or Path(tempfile.gettempdir()))
+    return _take_slot(folder or Path(tempfile.gettempdir()))
 
 
 @functools.cache
-def _take_seat(folder: Path) -> int:
+def _take_slot(folder: Path) -> int:
     user = os.getuid() if hasattr(os, "getuid") else 0
-    for seat in itertools.count():
+    for slot in itertools.count():
         try:
-            file = (folder / f"evfer-seat-{user}-{seat}.lock").open("a")
-        except OSError:  # without a place for locks, chance spreads as well
+            file = (folder / f"evfer-slot-{user}-{slot}.lock").open("a")
+        except OSError:  # where no lock can be made, chance spreads as well
             return os.getpid()
         if _lock(file):
-            _HELD.append(file)  # closed with the process, which frees the seat
-            return seat
+            _HELD.append(file)  # closed with the process, which frees the slot
+            return slot
         file.close()
     raise AssertionError("numbers do not end")
 

@@ -65,7 +65,7 @@ class _Task:
     folder: Path
     config: ConversionConfig
     clip: Clip
-    home: workers.Home | None = None
+    shared: workers.SharedFolder | None = None
 
 
 def convert(
@@ -125,9 +125,9 @@ def convert(
     done = list(found.kept)
     failures = list(found.unreadable)
     try:
-        with workers.leave_mark(found.folder, scheduler, _packages(settings)) as home:
+        with workers.share_folder(found.folder, scheduler, _packages(settings)) as shared:
             tasks = [
-                _Task(dataset, source, found.folder, _for_clip(settings, clip), clip, home)
+                _Task(dataset, source, found.folder, _for_clip(settings, clip), clip, shared)
                 for clip in found.todo
             ]
             running = workers.run(_convert_task, tasks, n_workers, scheduler)
@@ -224,10 +224,10 @@ def _for_clip(settings: ConversionConfig, clip: Clip) -> ConversionConfig:
     return dataclasses.replace(settings, clip=part)
 
 
-def _convert_task(task: _Task) -> IndexEntry:
+def _convert_task(task: _Task, callback: workers.Callback) -> IndexEntry:
     """Convert one clip as a worker does; see `convert_clip`."""
-    if task.home:
-        task.home.require(() if task.source is None else (task.source,))
+    if task.shared:
+        task.shared.require(() if task.source is None else (task.source,))
     return convert_clip(task.dataset, task.clip, task.source, task.folder, task.config)
 
 

@@ -66,10 +66,9 @@ def convert_clip(
     aligned, times_s = found.face, found.times_s
     camera = create(settings.emulator, _seed(settings, dataset.name, clip))
     # crop by crop and pair by pair, so that a clip of any length fits
-    pieces = [
-        from_raw(camera.run(frames, frame_times))
-        for frames, frame_times in interpolate_pairs(aligned, times_s, settings.interpolation)
-    ]
+    pieces = []
+    for piece, piece_times in interpolate_pairs(aligned, times_s, settings.interpolation):
+        pieces.append(from_raw(camera.run(piece, piece_times)))
     events = np.concatenate(pieces)
     del pieces
     size = settings.faces.size

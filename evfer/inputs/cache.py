@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from evfer.errors import EvferError
 from evfer.events import Columns, SensorSize
 from evfer.files import host_tag
-from evfer.workers.leftovers import remove_stale_parts
+from evfer.workers.stale_parts import remove_stale_parts
 
 __all__ = ["PackedEvents", "digest", "in_memory", "open_cache"]
 

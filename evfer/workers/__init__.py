@@ -1,25 +1,25 @@
-"""Run tasks here, in worker processes or on a Dask cluster, and live through what happens there.
+"""Executors: run tasks here, in processes, or on a Dask cluster.
 
-All three are seen through `concurrent.futures.Executor`, and one loop serves them, so that a
-task's result, its error and its process's death mean the same wherever it ran. Results do not
-depend on where or on how many: each task is a pure function of its argument.
+One loop serves all three, so that a task's result, its error and its process's death mean the
+same wherever it ran. Results do not depend on where or on how many: each task is a pure function
+of its argument.
 """
 
-from evfer.workers.crew import Crew, Line, default_workers
-from evfer.workers.home import Home, leave_mark
-from evfer.workers.leftovers import remove_stale_parts
-from evfer.workers.running import cluster_threads, open_crew, require_scheduler, run, run_with_news
+from evfer.workers.cluster import cluster_threads, require_scheduler
+from evfer.workers.executors import Callback, TaskExecutor, default_workers
+from evfer.workers.running import open_executor, run
+from evfer.workers.shared_folder import SharedFolder, share_folder
+from evfer.workers.stale_parts import remove_stale_parts
 
 __all__ = [
-    "Crew",
-    "Home",
-    "Line",
+    "Callback",
+    "SharedFolder",
+    "TaskExecutor",
     "cluster_threads",
     "default_workers",
-    "leave_mark",
-    "open_crew",
+    "open_executor",
     "remove_stale_parts",
     "require_scheduler",
     "run",
-    "run_with_news",
+    "share_folder",
 ]

@@ -1,4 +1,4 @@
-"""Tasks on a running Dask cluster, through the standard library's kind of executor.
+"""An executor whose workers are those of a running Dask cluster.
 
 Dask itself runs a task again when its worker dies, up to three times; only then does it count
 as a death here. What the scheduler forgets, as when somebody restarts the cluster, is asked for
@@ -18,17 +18,17 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 from evfer.errors import ClusterError, EvferError, MissingExtra
-from evfer.workers.crew import Line, News, limit_threads
+from evfer.workers.executors import Callback, Message, TaskExecutor, limit_threads
 
-__all__ = ["Cluster", "cluster_threads", "require_scheduler"]
+__all__ = ["ClusterExecutor", "cluster_threads", "require_scheduler"]
 
 _CONNECT_S = 8.0
 _NO_WORKER_S = 60.0  # without any worker; a cluster that grows on demand needs some time
-_ASK_EVERY_S = 2.0
+_COUNT_EVERY_S = 2.0
 _BACKLOG = 2  # tasks a worker: one under way and one at hand
 _ASK_AGAIN = 3  # times for a task that the scheduler forgets
 _EXAMPLE = "the address of a running Dask scheduler, such as tcp://HOST:8786"
@@ -36,8 +36,12 @@ _HINT = "Start one with: dask scheduler, and on each machine: dask worker ADDRES
 _ONE_AT_A_TIME = threading.Lock()
 
 
-class Cluster:
-    """The workers of a Dask cluster.
+class ClusterExecutor(TaskExecutor):
+    """The workers of a Dask cluster, each task wrapped in what a worker needs that others share.
+
+    Dask's own executor asks for a future's state after it has the result. A worker that dies in
+    between changes that state, and the caller gets an error for a result, a TypeError, or
+    nothing ever; so each future is awaited here.
 
     Args:
         address: the scheduler's address.
@@ -54,29 +58,52 @@ class Cluster:
         require_scheduler(address)
         from distributed import Client, KilledWorker
 
-        self.deaths: tuple[type[BaseException], ...] = (KilledWorker,)
+        self.deaths = (KilledWorker,)
         self._address = address
         self._most = most
         # what it has to say when a connection breaks, the errors here say in words
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+        self._client: Any
         try:
             self._client = Client(address, timeout=_CONNECT_S, set_as_default=False, name="evfer")
         except (OSError, ValueError, RuntimeError) as error:
             raise _no_answer(address, error) from error
-        self.executor: Executor = _OnWorkers(self._client)
+        self._dask_futures: set[Any] = set()
+        self._terminated = False
         self._n_workers = 0
-        self._asked_s = self._peopled_s = time.monotonic()
-        self._count(anew=True)
+        self._counted_s = self._manned_s = time.monotonic()
+        self._count_workers(anew=True)
         self._topic: str | None = None
-        self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
 
     @property
-    def width(self) -> int:
-        """Twice as many tasks as there are workers, who may come and go."""
-        self._count()
+    def width(self) -> int:  # type: ignore[override]
+        """Twice as many tasks as there are workers, which may come and go."""
+        self._count_workers()
         return min(_BACKLOG * max(1, self._n_workers), self._most or 2**31)
 
-    def watch(self) -> None:
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hand a task to the scheduler."""
+        future: Future[Any] = Future()
+        ask = functools.partial(self._client.submit, _on_worker, fn, *args, pure=False, **kwargs)
+        # here, so that what cannot be pickled is told to whoever hands it in
+        self._client.loop.add_callback(self._settle, ask(), ask, future)
+        return future
+
+    def callback(self, number: int) -> Callback:
+        """Give what sends through the scheduler, which hands on what is said on a run's topic."""
+        if self._topic is None:
+            self._topic = f"evfer-{secrets.token_hex(8)}"
+            self._client.subscribe_topic(self._topic, self._receive)
+        return functools.partial(_send, self._topic, number)
+
+    def messages(self) -> Iterable[Message]:
+        """Give what has come from the scheduler."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self._messages.get_nowait()
+
+    def check(self) -> None:
         """Look whether there still are a scheduler and workers.
 
         Raises:
@@ -84,30 +111,13 @@ class Cluster:
         """
         if self._client.status != "running":
             raise self._gone()
-        self._count()
-        if time.monotonic() - self._peopled_s > _NO_WORKER_S:
+        self._count_workers()
+        if time.monotonic() - self._manned_s > _NO_WORKER_S:
             raise ClusterError(
                 f"{self._address}: no worker for {_NO_WORKER_S:.0f} s",
                 expected="at least one",
                 hint=f"Start one with: dask worker {self._address} --nthreads 1",
             )
-
-    def line(self, number: int) -> Line:
-        """Give a line through the scheduler, which hands on what is said on this run's topic."""
-        if self._topic is None:
-            self._topic = f"evfer-{secrets.token_hex(8)}"
-            self._client.subscribe_topic(self._topic, self._take)
-        return functools.partial(_send, self._topic, number)
-
-    def news(self) -> Iterable[News]:
-        """Give what has come from the scheduler."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                yield self._news.get_nowait()
-
-    def _take(self, event: tuple[float, Any]) -> None:
-        number, message = event[1]
-        self._news.put((number, pickle.loads(message)))
 
     def explain(self, error: BaseException) -> EvferError | None:
         """Tell a cluster that is no more, or lacks evfer, from a fault in a task."""
@@ -122,20 +132,23 @@ class Cluster:
             )
         return None
 
-    def renew(self) -> bool:
-        """Nothing to renew: Dask runs the other tasks elsewhere."""
-        return False
-
-    def stop(self) -> None:
+    def terminate(self) -> None:
         """Take back what has not begun; workers finish the clips that they are at."""
-        self.executor.shutdown(wait=False)
+        self._terminated = True
+        unfinished = list(self._dask_futures)
+        if unfinished and self._client.status == "running":
+            self._client.cancel(unfinished)
 
-    def close(self) -> None:
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the cluster, which goes on."""
         if self._topic is not None and self._client.status == "running":
             with contextlib.suppress(OSError, ValueError):
                 self._client.unsubscribe_topic(self._topic)
         self._client.close(timeout=2)
+
+    def _receive(self, event: tuple[float, Any]) -> None:
+        number, message = event[1]
+        self._messages.put((number, pickle.loads(message)))
 
     def _gone(self) -> ClusterError:
         return ClusterError(
@@ -144,70 +157,43 @@ class Cluster:
             hint="What is finished is kept; start it and run the same command again",
         )
 
-    def _count(self, anew: bool = False) -> None:
+    def _count_workers(self, anew: bool = False) -> None:
         now = time.monotonic()
-        if not anew and now - self._asked_s < _ASK_EVERY_S:
+        if not anew and now - self._counted_s < _COUNT_EVERY_S:
             return
-        self._asked_s = now
+        self._counted_s = now
         try:
             self._n_workers = len(self._client.ncores())
         except OSError as error:
             raise self._gone() from error
         if self._n_workers:
-            self._peopled_s = now
+            self._manned_s = now
 
-
-class _OnWorkers(Executor):
-    """Hands tasks to a client, each wrapped in what it needs on a worker that others use as well.
-
-    Dask's own executor asks for a future's state after it has the result. A worker that dies in
-    between changes that state, and the caller gets an error for a result, a TypeError, or
-    nothing ever; so each future is awaited here.
-    """
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self._theirs: set[Any] = set()
-        self._stopped = False
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        ours: Future[Any] = Future()
-        ask = functools.partial(self._client.submit, _on_worker, fn, *args, pure=False, **kwargs)
-        # here, so that what cannot be pickled is told to whoever hands it in
-        self._client.loop.add_callback(self._hand_on, ask(), ask, ours)
-        return ours
-
-    async def _hand_on(self, theirs: Any, ask: Callable[[], Any], ours: Future[Any]) -> None:
+    async def _settle(self, dask_future: Any, ask: Callable[[], Any], future: Future[Any]) -> None:
         try:
-            ours.set_result(await self._result(theirs, ask))
+            future.set_result(await self._result(dask_future, ask))
         except asyncio.CancelledError:  # the client is closed
-            ours.set_exception(CancelledError())
+            future.set_exception(CancelledError())
         except Exception as error:  # noqa: BLE001 - it is raised where the result is asked for
-            ours.set_exception(error)
+            future.set_exception(error)
 
-    async def _result(self, theirs: Any, ask: Callable[[], Any]) -> Any:
+    async def _result(self, dask_future: Any, ask: Callable[[], Any]) -> Any:
         for _ in range(_ASK_AGAIN):
-            self._theirs.add(theirs)
+            self._dask_futures.add(dask_future)
             try:
-                return await theirs
+                return await dask_future
             except CancelledError as error:
-                if self._stopped or self._client.status != "running":
+                if self._terminated or self._client.status != "running":
                     raise
-                said = str(error)
+                reason = str(error)
             finally:
-                self._theirs.discard(theirs)
-            theirs = ask()
+                self._dask_futures.discard(dask_future)
+            dask_future = ask()
         raise ClusterError(
-            f"the Dask scheduler has forgotten a task {_ASK_AGAIN} times ({said})",
+            f"the Dask scheduler has forgotten a task {_ASK_AGAIN} times ({reason})",
             expected="one that keeps tasks until they are done",
             hint="Does somebody restart the cluster? What is finished is kept; run it again",
         )
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._stopped = True
-        theirs = list(self._theirs)
-        if theirs and self._client.status == "running":
-            self._client.cancel(theirs)
 
 
 def _on_worker(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -252,10 +238,10 @@ def require_scheduler(address: str) -> None:
             return await asyncio.wait_for(peer.identity(), _CONNECT_S)
 
     try:
-        found = asyncio.run(ask())
+        identity = asyncio.run(ask())
     except Exception as error:  # whoever answers there may say anything
         raise _no_answer(address, error) from error
-    kind = found.get("type") if isinstance(found, dict) else type(found).__name__
+    kind = identity.get("type") if isinstance(identity, dict) else type(identity).__name__
     if kind != "Scheduler":
         raise ClusterError(f"{address}: a Dask {kind}", expected=_EXAMPLE)
 

@@ -1,14 +1,13 @@
-"""The one loop that runs tasks, whoever does them."""
+"""The one loop that runs tasks, on whichever executor."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from evfer.errors import (
@@ -19,31 +18,32 @@ from evfer.errors import (
     MissingExtra,
     OutputError,
 )
-from evfer.workers.crew import Crew, Here, Line, Processes
+from evfer.workers.cluster import ClusterExecutor
+from evfer.workers.executors import Callback, ProcessExecutor, SerialExecutor, TaskExecutor
 
-__all__ = ["cluster_threads", "open_crew", "require_scheduler", "run", "run_with_news"]
+__all__ = ["open_executor", "run"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_WATCH_EVERY_S = 2.0
-_LISTEN_EVERY_S = 0.2
+_CHECK_EVERY_S = 2.0
+_MESSAGES_EVERY_S = 0.2
 
 
 @contextlib.contextmanager
-def open_crew(
+def open_executor(
     n_workers: int | None,
     scheduler: str | None = None,
-    on_news: Callable[[int, Any], None] | None = None,
-) -> Iterator[Crew]:
-    """Make ready those who will do tasks.
+    on_message: Callable[[int, Any], None] | None = None,
+) -> Iterator[TaskExecutor]:
+    """Make an executor ready, and end it with the block.
 
     Args:
         n_workers: number of processes; 1 or None is this one. With a scheduler the most tasks
             to have under way together; None leaves that to the size of the cluster.
         scheduler: address of a running Dask scheduler, such as tcp://host:8786.
-        on_news: called with a task's number and each piece of news where all is done here;
-            others keep theirs until `Crew.news` is asked for.
+        on_message: called with a task's number and each of its messages where all is done here;
+            other executors keep theirs until `TaskExecutor.messages` is asked for.
 
     Raises:
         ConfigError: for fewer than one worker.
@@ -51,58 +51,61 @@ def open_crew(
         MissingExtra: if a scheduler is named and Dask is not installed.
     """
     _check_number(n_workers)
-    crew: Crew
+    executor: TaskExecutor
     if scheduler is not None:
-        # Dask takes long to load
-        from evfer.workers.cluster import Cluster
-
-        crew = Cluster(scheduler, n_workers)
+        executor = ClusterExecutor(scheduler, n_workers)
+    elif n_workers in (None, 1):
+        executor = SerialExecutor(on_message)
     else:
-        crew = Here(on_news) if n_workers in (None, 1) else Processes(n_workers)
+        executor = ProcessExecutor(n_workers)
     try:
-        yield crew
+        yield executor
     except BaseException:
-        crew.stop()
+        executor.terminate()
         raise
     finally:
-        crew.close()
+        executor.shutdown()
 
 
-def require_scheduler(address: str) -> None:
-    """Make sure, before long work, that a Dask scheduler answers; see `open_crew`."""
-    from evfer.workers import cluster
+@dataclass(frozen=True)
+class _Attempt(Generic[Task]):
+    """A task under way.
 
-    cluster.require_scheduler(address)
+    Args:
+        task: the task.
+        alone: how often it has been tried alone, this time included.
+    """
 
-
-def cluster_threads() -> int:
-    """Say how many threads the cluster's worker that does this task may use."""
-    from evfer.workers import cluster
-
-    return cluster.cluster_threads()
+    task: Task
+    alone: int = 0
 
 
 def run(
-    function: Callable[[Task], Result],
+    function: Callable[[Task, Callback], Result],
     tasks: Iterable[Task],
     n_workers: int | None = None,
     scheduler: str | None = None,
     *,
+    on_message: Callable[[Task, Any], None] | None = None,
     what: Callable[[Task], str] | str = "this clip",
 ) -> Generator[tuple[Task, Result | EvferError]]:
     """Run tasks and give each one's result, or the error it raised, in order of completion.
 
     Args:
-        function: a module-level function; unless all is done here it, the tasks and the results
-            cross process borders.
-        tasks: the tasks; the next is asked for when there is someone to do it.
-        n_workers: see `open_crew`.
-        scheduler: see `open_crew`.
-        what: what a task is, for messages, or what says it of one.
+        function: a module-level function that takes a task and a callback for messages: little
+            ones, and a few times a second at most. Unless all is done here it, the tasks, the
+            messages and the results cross process borders.
+        tasks: the tasks; the next is asked for when a worker is free for it.
+        n_workers: see `open_executor`.
+        scheduler: see `open_executor`.
+        on_message: called in this process with a task and each of its messages; what it raises
+            ends everything.
+        what: what a task is, for errors, or what says it of one.
 
     Yields:
-        (task, result); an error of a kind that evfer raises on purpose takes the result's place
-        unless nothing further can succeed. A task whose process keeps dying gives a DataError.
+        (task, result), after the task's messages. An error of a kind that evfer raises on purpose
+        takes the result's place unless nothing further can succeed. A task whose process keeps
+        dying gives a DataError.
 
     Raises:
         ConfigError: for fewer than one worker.
@@ -110,66 +113,71 @@ def run(
         OutputError: as soon as a task cannot write, since no other will be able to.
         MissingExtra: as soon as a task finds that something is not installed, likewise.
     """
-    yield from run_with_news(
-        functools.partial(_without_news, function), tasks, _ignore, n_workers, scheduler, what=what
-    )
-
-
-def run_with_news(
-    function: Callable[[Task, Line], Result],
-    tasks: Iterable[Task],
-    on_news: Callable[[Task, Any], None],
-    n_workers: int | None = None,
-    scheduler: str | None = None,
-    *,
-    what: Callable[[Task], str] | str = "this clip",
-) -> Generator[tuple[Task, Result | EvferError]]:
-    """Run tasks that tell how far they are; see `run`.
-
-    Args:
-        function: takes a task and what it is to call with each piece of news: little, and a few
-            times a second at most.
-        tasks: the tasks.
-        on_news: called in this process with a task and its news; what it raises ends everything.
-        n_workers: see `open_crew`.
-        scheduler: see `open_crew`.
-        what: what a task is, for messages, or what says it of one.
-
-    Yields:
-        See `run`; a task's news come before its result.
-    """
     _check_number(n_workers)
-    few = n_workers
     if isinstance(tasks, Sequence):
         if not tasks:
             return
-        few = 1 if scheduler is None and len(tasks) == 1 else n_workers
-    under_way: dict[int, Task] = {}
+        n_workers = 1 if scheduler is None and len(tasks) == 1 else n_workers
+    attempts: dict[int, _Attempt[Task]] = {}
 
-    def tell(number: int, message: Any) -> None:
-        if number in under_way:  # else it comes from an attempt that was given up
-            on_news(under_way[number], message)
+    def deliver(number: int, message: Any) -> None:
+        # without an attempt it comes from one that was given up
+        if on_message and number in attempts:
+            on_message(attempts[number].task, message)
 
-    with open_crew(few, scheduler, tell) as crew:
-        job: _Job[Task, Result] = _Job(crew, function, tell, itertools.count(), under_way)
-        suspects: list[Task] = []
-        for task, result in _run(job, tasks):
-            if isinstance(result, _Death):
-                suspects.append(task)
-            else:
-                yield task, result
-        # what was under way when a process died runs again alone, to find the culprit
-        for task in suspects:
-            last = _run_alone(job, task, what)
-            yield task, last
-
-
-def _without_news(function: Callable[[Task], Result], task: Task, line: Line) -> Result:
-    return function(task)
-
-
-def _ignore(task: object, message: object) -> None:
-    """Take news that nobody wants."""
+    waiting = iter(tasks)
+    suspects: list[_Attempt[Task]] = []
+    running: dict[Future[Result], int] = {}
+    numbers = itertools.count()
+    checked_s = time.monotonic()
+    with open_executor(n_workers, scheduler, deliver) as executor:
+        while True:
+            # few under way together, so that few are under suspicion at a death
+            n_free = max(0, executor.width - len(running))
+            fresh = [_Attempt(task) for task in itertools.islice(waiting, n_free)]
+            if not (running or fresh):
+                # what was under way when a process died runs again alone, to find the culprit
+                fresh, suspects = suspects[:1], suspects[1:]
+            for attempt in fresh:
+                number = next(numbers)
+                attempts[number] = attempt
+                callback = executor.callback(number)
+                running[executor.submit(function, attempt.task, callback)] = number
+            if not running:
+                return
+            done = wait(running, timeout=_MESSAGES_EVERY_S, return_when=FIRST_COMPLETED).done
+            for number, message in executor.messages():
+                deliver(number, message)
+            if not done and time.monotonic() - checked_s > _CHECK_EVERY_S:
+                executor.check()
+                checked_s = time.monotonic()
+            lost: list[_Attempt[Task]] = []
+            for future in done:
+                attempt = attempts.pop(running.pop(future))
+                result: Result | EvferError
+                try:
+                    result = future.result()
+                except executor.deaths:
+                    lost.append(attempt)
+                    continue
+                except (OutputError, ClusterError, MissingExtra):
+                    raise
+                except EvferError as error:
+                    result = error
+                except (Exception, CancelledError) as error:
+                    explained = executor.explain(error)
+                    if explained is None:
+                        raise
+                    raise explained from error
+                yield attempt.task, result
+            if lost and executor.restart():
+                lost += [attempts.pop(number) for number in running.values()]
+                running.clear()
+            for attempt in lost:
+                if attempt.alone < executor.tries_alone:
+                    suspects.append(replace(attempt, alone=attempt.alone + 1))
+                else:
+                    yield attempt.task, _died(what if isinstance(what, str) else what(attempt.task))
 
 
 def _check_number(n_workers: int | None) -> None:
@@ -177,86 +185,8 @@ def _check_number(n_workers: int | None) -> None:
         raise ConfigError(f"{n_workers} workers", expected="1 or more")
 
 
-class _Death:
-    """Stands where a task's result would, had its process lived."""
-
-
-@dataclass(frozen=True)
-class _Job(Generic[Task, Result]):
-    """What the loop needs: who does the tasks, what they do, and where their news go."""
-
-    crew: Crew
-    function: Callable[[Task, Line], Result]
-    tell: Callable[[int, Any], None]
-    numbers: Iterator[int]
-    under_way: dict[int, Task]
-
-
-def _run_alone(
-    job: _Job[Task, Result], task: Task, what: Callable[[Task], str] | str
-) -> Result | EvferError:
-    for _ in range(job.crew.tries_alone):
-        ((_, again),) = _run(job, [task])
-        if not isinstance(again, _Death):
-            return again
-    name = what if isinstance(what, str) else what(task)
+def _died(name: str) -> DataError:
     return DataError(
         f"the process that worked on {name} died",
         hint="Is there enough memory? Try fewer --workers",
     )
-
-
-def _run(
-    job: _Job[Task, Result], tasks: Iterable[Task]
-) -> Iterator[tuple[Task, Result | EvferError | _Death]]:
-    """Run tasks; those that were under way when a process died come back as deaths."""
-    crew, under_way = job.crew, job.under_way
-    waiting = iter(tasks)
-    running: dict[Future[Result | EvferError], int] = {}
-    watched_s = time.monotonic()
-    while True:
-        # few under way together, so that few are under suspicion at a death
-        for task in itertools.islice(waiting, max(0, crew.width - len(running))):
-            number = next(job.numbers)
-            under_way[number] = task
-            line = crew.line(number)
-            running[crew.executor.submit(_outcome, job.function, task, line)] = number
-        if not running:
-            return
-        done = wait(running, timeout=_LISTEN_EVERY_S, return_when=FIRST_COMPLETED).done
-        for number, message in crew.news():
-            job.tell(number, message)
-        if not done and time.monotonic() - watched_s > _WATCH_EVERY_S:
-            crew.watch()
-            watched_s = time.monotonic()
-        died = False
-        for future in done:
-            task = under_way.pop(running.pop(future))
-            result: Result | EvferError | _Death
-            try:
-                result = future.result()
-            except crew.deaths:
-                result, died = _Death(), True
-            except EvferError:
-                raise
-            except (Exception, CancelledError) as error:
-                told = crew.explain(error)
-                if told is None:
-                    raise
-                raise told from error
-            yield task, result
-        if died and crew.renew():
-            for number in running.values():
-                yield under_way.pop(number), _Death()
-            running.clear()
-
-
-def _outcome(
-    function: Callable[[Task, Line], Result], task: Task, line: Line
-) -> Result | EvferError:
-    try:
-        return function(task, line)
-    except (OutputError, ClusterError, MissingExtra):
-        raise
-    except EvferError as error:
-        return error

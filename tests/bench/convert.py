@@ -244,15 +244,15 @@ def print_scaling(clips: list[Source], repeats: int) -> None:
     root = clips[0].path.parents[2]
     tasks = [(root, clip.path.relative_to(root).as_posix()) for clip in clips]
     by_clock, by_processor = [], []
-    with workers.open_crew(2) as two:
-        for warm in [two.executor.submit(convert_once, task) for task in tasks[:2] * 2]:
+    with workers.open_executor(2) as two:
+        for warm in [two.submit(convert_once, task) for task in tasks[:2] * 2]:
             warm.result()
         for _ in range(repeats):
             start = time.perf_counter()
-            alone = [two.executor.submit(convert_once, task).result() for task in tasks]
+            alone = [two.submit(convert_once, task).result() for task in tasks]
             one = time.perf_counter() - start
             start = time.perf_counter()
-            together = [f.result() for f in [two.executor.submit(convert_once, t) for t in tasks]]
+            together = [f.result() for f in [two.submit(convert_once, t) for t in tasks]]
             by_clock.append(one / (time.perf_counter() - start))
             by_processor.append(2 * sum(alone) / sum(together))
     print(

@@ -1,4 +1,4 @@
-"""Who does the tasks: this process, or processes beside it."""
+"""Executors: run tasks here, or in processes on this machine."""
 
 from __future__ import annotations
 
@@ -12,74 +12,68 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from evfer.errors import EvferError
 
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
 
-__all__ = ["Crew", "Here", "Line", "News", "Processes", "default_workers", "limit_threads"]
+__all__ = [
+    "Callback",
+    "Message",
+    "ProcessExecutor",
+    "SerialExecutor",
+    "TaskExecutor",
+    "default_workers",
+    "limit_threads",
+]
 
 
-Line = Callable[[Any], None]
-"""What a task calls with a piece of news; anything small that can be pickled."""
+Callback = Callable[[Any], None]
+"""What a task calls with a message; anything small that can be pickled."""
 
-News = tuple[int, Any]
+Message = tuple[int, Any]
 """Number of a task, and what it sent."""
 
 
-class Crew(Protocol):
-    """Those who do tasks, behind an executor of the standard library's kind.
+class TaskExecutor(Executor):
+    """An executor of the standard library's kind that also carries messages and outlives deaths.
 
     `deaths` are the errors that say that a task's process died; `tries_alone` is how often a
-    task that was under way then is tried once more, alone.
+    task that was under way then is tried once more, alone; `width` is how many tasks to have
+    under way together.
     """
 
-    deaths: tuple[type[BaseException], ...]
-    tries_alone: int
+    deaths: tuple[type[BaseException], ...] = ()
+    tries_alone = 0
+    width: int = 1
 
-    @property
-    def executor(self) -> Executor:
-        """Where tasks are submitted; another one after a death, so ask each time."""
-        ...
+    def callback(self, number: int) -> Callback:
+        """Give what task `number` sends messages by; it crosses process borders."""
+        raise NotImplementedError
 
-    @property
-    def width(self) -> int:
-        """How many tasks to have under way together."""
-        ...
+    def messages(self) -> Iterable[Message]:
+        """Give the messages that tasks have sent and that nobody has taken yet."""
+        return ()
 
-    def watch(self) -> None:
-        """Look after those at work while nothing finishes.
+    def check(self) -> None:
+        """Look after the workers while nothing finishes.
 
         Raises:
             EvferError: if nothing ever will.
         """
-        ...
-
-    def line(self, number: int) -> Line:
-        """Give task `number` what it sends news by; it crosses process borders."""
-        ...
-
-    def news(self) -> Iterable[News]:
-        """Give the news that tasks have sent and that nobody has taken yet."""
-        ...
 
     def explain(self, error: BaseException) -> EvferError | None:
         """Say in words what lies behind an error that no task has raised on purpose."""
-        ...
+        return None
 
-    def renew(self) -> bool:
+    def restart(self) -> bool:
         """Make ready for more tasks after a death; tell whether all under way are lost."""
-        ...
+        return False
 
-    def stop(self) -> None:
+    def terminate(self) -> None:
         """Give up what is under way; what tasks were writing are temporary files."""
-        ...
-
-    def close(self) -> None:
-        """Let everyone go."""
-        ...
 
 
 def default_workers() -> int:
@@ -96,52 +90,21 @@ def limit_threads() -> None:
     numba.set_num_threads(1)
 
 
-class Here:
+class SerialExecutor(TaskExecutor):
     """This process, one task at a time, each done when it is submitted.
 
     Args:
-        on_news: called with each piece of news at once; what it raises ends the task.
+        on_message: called with a task's number and each of its messages at once; what it raises
+            ends the task.
     """
 
-    deaths: tuple[type[BaseException], ...] = ()
-    tries_alone = 0
-    width = 1
-
-    def __init__(self, on_news: Callable[[int, Any], None] | None = None) -> None:
-        self.executor: Executor = _AtOnce()
-        self._on_news = on_news
+    def __init__(self, on_message: Callable[[int, Any], None] | None = None) -> None:
+        self._on_message = on_message or _ignore
         self._undo = contextlib.ExitStack()
         self._undo.enter_context(_one_thread())
 
-    def watch(self) -> None:
-        """Nothing runs while this process waits."""
-
-    def line(self, number: int) -> Line:
-        """Give a line that ends where news are wanted, without a detour."""
-        return functools.partial(self._on_news, number) if self._on_news else _to_nobody
-
-    def news(self) -> Iterable[News]:
-        """None is ever kept."""
-        return ()
-
-    def explain(self, error: BaseException) -> EvferError | None:
-        """Nothing is known here that the error does not say."""
-        return None
-
-    def renew(self) -> bool:
-        """Nothing to renew."""
-        return False
-
-    def stop(self) -> None:
-        """Nothing is under way."""
-
-    def close(self) -> None:
-        """Give the libraries their threads back."""
-        self._undo.close()
-
-
-class _AtOnce(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run a task to its end."""
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
@@ -149,8 +112,16 @@ class _AtOnce(Executor):
             future.set_exception(error)
         return future
 
+    def callback(self, number: int) -> Callback:
+        """Give what calls the function that messages are for, without a detour."""
+        return functools.partial(self._on_message, number)
 
-class Processes:
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Give the libraries their threads back."""
+        self._undo.close()
+
+
+class ProcessExecutor(TaskExecutor):
     """Processes on this machine.
 
     They are started fresh rather than forked, since the libraries that tasks use keep threads.
@@ -159,84 +130,73 @@ class Processes:
         width: how many.
     """
 
-    deaths: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+    deaths = (BrokenProcessPool,)
     tries_alone = 2
 
     def __init__(self, width: int) -> None:
         self.width = width
-        self._strangers = set(multiprocessing.active_children())
+        self._children_before = set(multiprocessing.active_children())
         self._pool = _Pool(width)
 
-    @property
-    def executor(self) -> Executor:
-        """The pool."""
-        return self._pool
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hand a task to the next free process."""
+        with _ignoring_interrupts():  # a first task may start a process
+            return self._pool.submit(fn, *args, **kwargs)
 
-    def watch(self) -> None:
-        """The pool itself tells of deaths."""
-
-    def line(self, number: int) -> Line:
-        """Give a line through the pipe of whichever process does the task."""
+    def callback(self, number: int) -> Callback:
+        """Give what sends through the pipe of whichever process does the task."""
         return functools.partial(_send, number)
 
-    def news(self) -> Iterable[News]:
+    def messages(self) -> Iterable[Message]:
         """Empty all processes' pipes."""
-        return self._pool.news()
+        return self._pool.messages()
 
-    def explain(self, error: BaseException) -> EvferError | None:
-        """Nothing is known here that the error does not say."""
-        return None
-
-    def renew(self) -> bool:
+    def restart(self) -> bool:
         """Start other processes in the place of those that are left."""
-        self.close()
+        self.shutdown()
         self._pool = _Pool(self.width)
         return True
 
-    def stop(self) -> None:
+    def terminate(self) -> None:
         """End the processes at once; they ignore Ctrl-C."""
-        for process in set(multiprocessing.active_children()) - self._strangers:
+        for process in set(multiprocessing.active_children()) - self._children_before:
             process.terminate()
 
-    def close(self) -> None:
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Wait for the processes' end."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._pool.hang_up()
+        self._pool.close_pipes()
 
 
 class _Pool(ProcessPoolExecutor):
-    """A pool whose processes have a pipe each, for news.
+    """A pool whose processes have a pipe each, for messages.
 
     One pipe for all would need a lock, and a process that is killed while it holds one silences
-    the others. A piece of news is less than what a pipe takes whole, so none is ever cut short.
+    the others. A message is less than what a pipe takes whole, so none is ever cut short.
     """
 
     def __init__(self, width: int) -> None:
         context = multiprocessing.get_context("spawn")
         pipes = [context.Pipe(duplex=False) for _ in range(width)]
-        self._ends = [ours for ours, _ in pipes]
-        self._others = [theirs for _, theirs in pipes]
-        arguments = (context.Value("i", 0), self._others)
+        self._receivers = [receiver for receiver, _ in pipes]
+        self._senders = [sender for _, sender in pipes]
+        arguments = (context.Value("i", 0), self._senders)
         super().__init__(width, mp_context=context, initializer=_start_worker, initargs=arguments)
 
-    def news(self) -> Iterator[News]:
+    def messages(self) -> Iterator[Message]:
         """Give what has come in."""
-        for end in self._ends:
-            while end.poll():
-                yield end.recv()
+        for receiver in self._receivers:
+            while receiver.poll():
+                yield receiver.recv()
 
-    def hang_up(self) -> None:
-        """Close all pipes."""
-        for end in (*self._ends, *self._others):
+    def close_pipes(self) -> None:
+        """Close both ends of all pipes."""
+        for end in (*self._receivers, *self._senders):
             end.close()
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        with _deaf_children():  # a first task may start a process
-            return super().submit(fn, *args, **kwargs)
 
 
 @contextlib.contextmanager
-def _deaf_children() -> Iterator[None]:
+def _ignoring_interrupts() -> Iterator[None]:
     """Let processes that start meanwhile never hear Ctrl-C, not even while they load.
 
     Ctrl-C reaches every process of a terminal; this one ends its workers itself.
@@ -270,8 +230,8 @@ def _send(number: int, message: Any) -> None:
         _PIPE.send((number, message))
 
 
-def _to_nobody(message: Any) -> None:
-    """Take news that nobody wants."""
+def _ignore(number: int, message: Any) -> None:
+    """Take messages that nobody wants."""
 
 
 def _end_with_parent() -> None:

@@ -14,14 +14,14 @@ from evfer import provenance
 from evfer.errors import ClusterError
 from evfer.files import host_tag, write_text
 
-__all__ = ["Home", "leave_mark"]
+__all__ = ["SharedFolder", "share_folder"]
 
 _SHARED = "a file system that all workers share"
 
 
 @dataclass(frozen=True)
-class Home:
-    """A folder and versions of packages that a cluster's worker must have too.
+class SharedFolder:
+    """A folder that a cluster's workers must see, and versions of packages that they must have.
 
     Args:
         mark: a file in the folder, and what it says.
@@ -40,38 +40,41 @@ class Home:
         Raises:
             ClusterError: if not; its results would be lost, or others than elsewhere.
         """
-        here = f"the worker on {platform.node() or 'another machine'}"
+        worker = f"the worker on {platform.node() or 'another machine'}"
         path, text = self.mark
         try:
-            seen = path.read_text(encoding="utf-8")
+            text_seen = path.read_text(encoding="utf-8")
         except OSError:
-            seen = ""
-        if seen != text:
-            raise ClusterError(f"{here} does not see the folder {path.parent}", expected=_SHARED)
+            text_seen = ""
+        if text_seen != text:
+            raise ClusterError(f"{worker} does not see the folder {path.parent}", expected=_SHARED)
         for folder in folders:
             if not folder.is_dir():
-                raise ClusterError(f"{here} does not see the folder {folder}", expected=_SHARED)
+                raise ClusterError(f"{worker} does not see the folder {folder}", expected=_SHARED)
         own = provenance.versions(tuple(set(self.versions) - {"evfer", "python"}))
         other = [name for name in self.versions if own[name] != self.versions[name]]
         if other:
-            told = ", ".join(f"{n} {own[n]} for {self.versions[n]}" for n in sorted(other))
+            differences = ", ".join(f"{n} {own[n]} for {self.versions[n]}" for n in sorted(other))
             raise ClusterError(
-                f"{here} has other versions: {told}",
+                f"{worker} has other versions: {differences}",
                 expected="the same everywhere, or the results may differ",
                 hint="Install evfer there with the same constraints.txt",
             )
 
 
 @contextlib.contextmanager
-def leave_mark(
+def share_folder(
     folder: Path, scheduler: str | None, packages: tuple[str, ...]
-) -> Iterator[Home | None]:
-    """Leave a mark by which workers on other machines know a folder; none without a scheduler.
+) -> Iterator[SharedFolder | None]:
+    """Put a mark into a folder, by which workers on other machines know it.
 
     Args:
         folder: where the work is put.
         scheduler: address of the cluster's scheduler.
         packages: those whose versions must agree.
+
+    Yields:
+        What a worker checks before its work, or None without a scheduler.
 
     Raises:
         OutputError: if the folder cannot be written.
@@ -84,6 +87,6 @@ def leave_mark(
     mark = folder / f".mark.{host_tag()}-{os.getpid()}.part"
     write_text(mark, text)
     try:
-        yield Home((mark, text), provenance.versions(packages))
+        yield SharedFolder((mark, text), provenance.versions(packages))
     finally:
         mark.unlink(missing_ok=True)

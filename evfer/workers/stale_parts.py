@@ -24,8 +24,8 @@ def remove_stale_parts(folder: Path) -> None:
         match = re.search(r"\.([0-9a-f]{8})-(\d+)\.part", path.name)
         if not match:
             continue
-        mine = match[1] == host_tag()
-        if not _alive(int(match[2])) if mine else _age_s(path) > _STALE_S:
+        own_machine = match[1] == host_tag()
+        if not _alive(int(match[2])) if own_machine else _age_s(path) > _STALE_S:
             _remove(path)
 
 
