@@ -10,7 +10,8 @@
     │   ├── VideoError          an image or video that cannot be read
     │   ├── FaceError           a clip in which no face can be followed
     │   ├── EventsError         frames, times or events that break the rules
-    │   └── RecordingError      a recording or table that is cut short, foreign or changed
+    │   ├── RecordingError      a recording or table that is cut short, foreign or changed
+    │   └── BusyError           a folder in which another process writes
     └── MissingExtra         4  an optional part that is not installed
 
 A message has three parts: what was found, what was expected, and what to do.
@@ -22,6 +23,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "BusyError",
     "ClusterError",
     "ConfigError",
     "DataError",
@@ -137,6 +139,10 @@ class EventsError(DataError):
 
 class RecordingError(DataError):
     """A recording or table that is cut short, foreign or changed."""
+
+
+class BusyError(DataError):
+    """A folder in which another process writes."""
 
 
 class MissingExtra(EvferError):

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "evfer"
 
 LAYERS = [
     {"errors"},
-    {"chunks", "events", "config", "files", "plugins", "provenance", "region"},
+    {"chunks", "events", "config", "files", "locks", "plugins", "provenance", "region"},
     {"store", "video", "index", "workers", "formats"},
     {"faces", "heads", "interpolation", "emulator", "frames", "transforms", "pictures"},
     {"datasets", "folds", "models", "metrics", "recipe", "holdout"},
