@@ -32,7 +32,7 @@ def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = True) -> Iter
 
     Args:
         folder: the folder; made if needed.
-        name: the lock's file in it. It stays there, and names the last process that held it.
+        name: the lock's file in it, which names the process that holds it and goes with the lock.
         wait: whether to wait for another process that holds the lock.
 
     Raises:
@@ -42,30 +42,51 @@ def folder_lock(folder: Path, *, name: str = ".lock", wait: bool = True) -> Iter
     make_folder(folder)
     path = folder / name
     try:
-        descriptor = _open(path)
-        try:
-            while not _lock(descriptor):
-                if not wait:
-                    raise BusyError(
-                        f"{folder}: held by {_holder(path)}",
-                        expected="one process at a time",
-                        hint="Wait until that process has ended, or choose another folder",
-                    )
-                time.sleep(_POLL_S)
-            with contextlib.suppress(OSError):  # a full disk, or another user's file
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"{os.getpid()} {platform.node()}\n".encode())
-        except BaseException:
-            os.close(descriptor)
-            raise
+        while (descriptor := _take(path)) is None:
+            if not wait:
+                raise BusyError(
+                    f"{folder}: held by {_holder(path)}",
+                    expected="one process at a time",
+                    hint="Wait until that process has ended, or choose another folder",
+                )
+            time.sleep(_POLL_S)
     except OSError as error:
         raise OutputError(f"cannot lock {path}: {error.strerror or error}") from error
+    with contextlib.suppress(OSError):  # a full disk, or another user's file
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()} {platform.node()}\n".encode())
     try:
         yield
     finally:
+        with contextlib.suppress(OSError):  # an open file stays on Windows
+            path.unlink()
         with contextlib.suppress(OSError):
             _unlock(descriptor)
         os.close(descriptor)
+
+
+def _take(path: Path) -> int | None:
+    """Lock a file and give its descriptor, or give None where another process holds it."""
+    while True:
+        descriptor = _open(path)
+        try:
+            locked = _lock(descriptor)
+            if locked and _is_at(path, descriptor):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        if not locked:
+            return None
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    # whoever held it may have removed the file between its opening and its locking here
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _open(path: Path) -> int:

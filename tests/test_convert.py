@@ -65,7 +65,7 @@ def test_a_set_is_written(converted):
         assert entry.median_iod > 40
     assert verify_set(folder).ok
     plan = folds.read(folder, entries)
-    assert (plan.protocol, len(plan.splits)) == ("strict", 2)
+    assert (plan.kind, len(plan.splits)) == ("strict", 2)
 
 
 def test_two_workers_write_the_same_bytes(converted, tmp_path):
@@ -250,7 +250,7 @@ def test_the_users_folds_survive_more_clips_and_interruptions(converted, tmp_pat
     again = convert.convert(more, None, tmp_path / "data", PLAIN)
     assert "loso" in again.note
     plan = folds.read(folder, again.entries)
-    assert (plan.protocol, len(plan.splits)) == ("loso", 3)
+    assert (plan.kind, len(plan.splits)) == ("loso", 3)
     folds.renew(folder, "", imported=folder / "folds.csv")
     assert convert.convert(DEMO, None, tmp_path / "data", PLAIN).note.startswith("The imported")
     assert (folder / "folds.csv").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from exploring import examples
@@ -9,8 +11,10 @@ from fold_sets import entries_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evfer import folds, metrics, recordings
+from evfer import config, folds, metrics, recordings
+from evfer.bench.fold import FoldJob
 from evfer.errors import ConfigError, RecordingError, UnknownNameError
+from evfer.training.recipe import load_config
 from evfer.training.validation import validation_split
 
 DEMO = entries_of((f"S{s:03d}", label) for s in range(1, 13) for label in range(1, 7) for _ in "ab")
@@ -128,7 +132,7 @@ def test_strict_keeps_classes_even_when_subjects_differ():
 
 def test_published_recipe_leaks_and_says_so():
     plan = folds.build(DEMO, "code", 10)
-    assert plan.protocol == "published"
+    assert plan.kind == "published"
     report = folds.leak(plan, DEMO)
     assert report.subject_overlap > 0.9
     assert report.never_tested > 0
@@ -193,7 +197,7 @@ def test_files_round_trip(tmp_path, protocol):
     first = (tmp_path / "folds.csv").read_text().splitlines()[0]
     assert first.split(";")[:3] == ["S001", "001", "1"]
     again, _ = folds.renew(tmp_path, "", imported=tmp_path / "folds.csv")
-    assert again.protocol == "imported"
+    assert again.kind == "imported"
     assert again.sha256 == plan.sha256
     assert folds.read(tmp_path, DEMO) == again
 
@@ -242,3 +246,95 @@ def test_clips_that_a_fold_file_leaves_out_are_told(tmp_path):
     told = " ".join(folds.explain(folds.LeakReport(0.0, 0.0, 0.0, 0.75)))
     assert "75% of the set's clips are not in the plan" in told
     assert "left_out = 0.75" in (tmp_path / "manifest.toml").read_text()
+
+
+def published_loader(path, fold):
+    """Read a fold file as the published code does: ten columns of folds, by their numbers."""
+    train, test = [], []
+    for line in path.read_text().splitlines():
+        subject, sequence, _, *columns = line.split(";")
+        (test if columns[:10][fold] == "1" else train).append(f"{subject}/{sequence}")
+    assert len(columns) >= 10
+    return train, test
+
+
+@pytest.mark.parametrize("n_folds", [2, 3, 5, 9, 10, 12])
+def test_the_published_loader_finds_ten_columns(tmp_path, n_folds):
+    recordings.write_index(tmp_path, DEMO)
+    plan, _ = folds.renew(tmp_path, "strict", n_folds)
+    assert f"n_folds = {n_folds}\n" in (tmp_path / "manifest.toml").read_text()
+    for k in range(10):
+        train, test = published_loader(tmp_path / "folds.csv", k)
+        split = plan.splits[k % n_folds]
+        assert train == [plan.clip_ids[i] for i in split.train]
+        assert test == [plan.clip_ids[i] for i in split.test]
+    assert folds.read(tmp_path, DEMO) == plan
+    imported = tmp_path / "theirs.csv"
+    folds.export(imported, plan, DEMO)
+    assert folds.read_foreign(imported, DEMO).plan.sha256 == plan.sha256
+
+
+def test_folds_of_before_still_read(tmp_path):
+    recordings.write_index(tmp_path, DEMO)
+    plan, _ = folds.renew(tmp_path, "strict", 4)
+    path = tmp_path / "folds.csv"
+    lines = (line.split(";")[:7] for line in path.read_text().splitlines())
+    path.write_text("".join(";".join(line) + "\n" for line in lines))
+    assert folds.read(tmp_path, DEMO) == plan
+
+
+def test_columns_that_do_not_repeat_the_folds_are_refused(tmp_path):
+    recordings.write_index(tmp_path, DEMO)
+    folds.renew(tmp_path, "strict", 4)
+    path = tmp_path / "folds.csv"
+    first, *rest = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([first[:-2] + ("0" if first[-2] == "1" else "1") + "\n", *rest]))
+    with pytest.raises(RecordingError, match="10 columns of folds; expected 4 folds.*evfer folds"):
+        folds.read(tmp_path, DEMO)
+
+
+def test_ten_different_folds_stay_ten(tmp_path):
+    recordings.write_index(tmp_path, DEMO)
+    plan, _ = folds.renew(tmp_path, "published")
+    imported = tmp_path / "theirs.csv"
+    folds.export(imported, plan, DEMO)
+    assert len(folds.read_foreign(imported, DEMO).plan.splits) == 10
+
+
+def test_the_jobs_of_a_study_share_one_digest(monkeypatch, tmp_path):
+    plan = folds.build(DEMO, "loso")
+    first = FoldJob(
+        folder=tmp_path,
+        dataset="demo",
+        fingerprint="f",
+        labels_sha256="l",
+        model="spiking-fer",
+        model_sha256="",
+        config=load_config("spiking-fer", "spiking-fer"),
+        plan=plan,
+        fold=0,
+        leak=folds.leak(plan, DEMO),
+        protocol="loso",
+        seed=0,
+        out=tmp_path,
+    )
+    digested = []
+    digest = config.digest
+
+    def count(value):
+        digested.append(value)
+        return digest(value)
+
+    monkeypatch.setattr("evfer.folds.plan.config.digest", count)
+    jobs = [dataclasses.replace(first, seed=s, fold=f) for s in range(4) for f in range(12)]
+    assert len({job.key for job in jobs}) == 48
+    assert sum("test" in value for value in digested if isinstance(value, dict)) == 1
+
+
+def test_folds_of_one_person_say_that_two_are_needed(tmp_path):
+    one = [entry for entry in DEMO if entry.subject == "S001"]
+    recordings.write_index(tmp_path, one)
+    with pytest.raises(ConfigError, match=r"one subject; expected at least two.*--protocol kfold"):
+        folds.read(tmp_path, one)
+    plan, _ = folds.renew(tmp_path, "kfold", 3)
+    assert folds.read(tmp_path, one) == plan

@@ -55,6 +55,7 @@ def test_processes_take_turns(tmp_path):
     others = [subprocess.Popen(command) for _ in range(3)]
     assert [other.wait() for other in others] == [0, 0, 0]
     assert (tmp_path / "count").read_text() == "150"
+    assert [path.name for path in tmp_path.iterdir()] == ["count"]
 
 
 def test_a_thread_waits(tmp_path):

@@ -243,7 +243,7 @@ def make_jobs(
                     plan=plan,
                     fold=fold,
                     leak=leak,
-                    protocol=protocol or plan.protocol,
+                    protocol=protocol or plan.kind,
                     seed=seed,
                     out=Path(out),
                     options=options,

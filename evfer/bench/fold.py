@@ -91,7 +91,7 @@ class FoldJob:
             "recipe": self.config.name,
             "recipe_sha256": self.config.sha256,
             "protocol": self.protocol,
-            "split": {"kind": self.plan.protocol, "seed": self.plan.seed},
+            "split": {"kind": self.plan.kind, "seed": self.plan.seed},
             "folds_sha256": self.plan.sha256,
             "data_fingerprint": self.fingerprint,
             "labels_sha256": self.labels_sha256,
@@ -105,11 +105,11 @@ class FoldJob:
         """Every switch as it was used, those of the folds among them."""
         split, plan = self.config.split, self.plan
         used = {
-            "kind": plan.protocol,
+            "kind": plan.kind,
             "n_folds": len(plan.splits),
             "seed": plan.seed,
             # a set's own folds are as their kind has them
-            "stratify": plan.protocol == "strict" if split.stratify is None else split.stratify,
+            "stratify": plan.kind == "strict" if split.stratify is None else split.stratify,
             "repeats": self.repeats,
         }
         return self.config.resolved(self.options) | {"split": used}

@@ -8,21 +8,21 @@ was killed is tried again, alone, and goes on from its checkpoint.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import itertools
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
-from typing import IO
 
 from evfer import workers
 from evfer.bench.fold import FoldJob, run_fold
 from evfer.bench.rows import ResultRow
-from evfer.errors import EvferError
+from evfer.errors import BusyError, EvferError, OutputError
+from evfer.locks import folder_lock
 from evfer.training import TrainEvent
 
 __all__ = ["run_jobs", "take_slot"]
@@ -121,30 +121,18 @@ def take_slot(folder: Path | None = None) -> int:
 def _take_slot(folder: Path) -> int:
     user = os.getuid() if hasattr(os, "getuid") else 0
     for slot in itertools.count():
+        held = contextlib.ExitStack()
         try:
-            file = (folder / f"evfer-slot-{user}-{slot}.lock").open("a")
-        except OSError:  # where no lock can be made, chance spreads as well
+            held.enter_context(
+                folder_lock(folder, name=f"evfer-slot-{user}-{slot}.lock", wait=False)
+            )
+        except BusyError:
+            continue
+        except OutputError:  # without a place for locks, chance spreads as well
             return os.getpid()
-        if _lock(file):
-            _HELD.append(file)  # closed with the process, which frees the slot
-            return slot
-        file.close()
+        _HELD.append(held)  # left with the process, which frees the slot
+        return slot
     raise AssertionError("numbers do not end")
 
 
-_HELD: list[IO[str]] = []
-
-
-def _lock(file: IO[str]) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+_HELD: list[contextlib.ExitStack] = []

@@ -105,7 +105,7 @@ def prepare(
         # a card's short recipe is not the published protocol, so that takes the network's own
         card = None if protocol in _PUBLISHED else cards.find_by_set(folder.name)
         chosen = recipe or (card.recipe if card else "") or default_recipe(model)
-        kind = protocol or (own.protocol if own else "")
+        kind = protocol or (own.kind if own else "")
         settings = load_config(chosen, model, kind, overrides, augment)
         if protocol in _PUBLISHED and not has_protocol(chosen, protocol):
             raise ConfigError(
@@ -227,12 +227,10 @@ def _plans(
         first = folds.build(
             entries, kind, n_folds, base, stratify=split.stratify, set_name=folder.name
         )
-    if first.protocol in ("imported", "published", "loso"):  # no chance in them
+    if first.kind in ("imported", "published", "loso"):  # no chance in them
         return (first,) * split.repeats
     again = [
-        folds.build(
-            entries, first.protocol, len(first.splits), first.seed + r, stratify=split.stratify
-        )
+        folds.build(entries, first.kind, len(first.splits), first.seed + r, stratify=split.stratify)
         for r in range(1, split.repeats)
     ]
     return (first, *again)

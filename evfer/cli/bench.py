@@ -172,7 +172,7 @@ def _announce(item: Measurement) -> None:
     console.warn(f"{item.folder.name}: recipe {settings.name}, {training}")
     size = "the sensor's pixels" if frames.size is None else f"{frames.size} pixels"
     console.warn(
-        f"{plan.protocol} split of {len(plan.splits)} folds{repeats if rounds > 1 else ''}; "
+        f"{plan.kind} split of {len(plan.splits)} folds{repeats if rounds > 1 else ''}; "
         f"{frames.n_steps} {frames.kind} of {size} by {frames.resize}; "
         f"{' + '.join(names) or 'no augmentation'}; {how}"
     )

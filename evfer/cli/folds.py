@@ -79,7 +79,7 @@ def command(
         console.print_json(summary | {"folds": [dataclasses.asdict(fold) for fold in facts]})
         return
     columns = ("fold", "train clips", "test clips", "test people", "also in training", "majority")
-    console.print_table(columns, map(dataclasses.astuple, facts), title=plan.protocol)
+    console.print_table(columns, map(dataclasses.astuple, facts), title=plan.kind)
     for sentence in (*notes, *folds.explain(folds.leak(plan, entries))):
         console.echo(sentence)
     written = [] if as_it_is else [folder / "folds.csv", folder / "manifest.toml"]

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from evfer import config, folds, provenance, recordings, workers
 from evfer.convert.clip import convert_clip
-from evfer.convert.planning import Failure, Plan, describe_failure, plan
+from evfer.convert.planning import Failure, Plan, add_others, describe_failure, plan
 from evfer.convert.recipe import ConversionConfig
 from evfer.datasets.base import Clip, Dataset, Skipped
 from evfer.errors import ConfigError, EvferError, OutputError, RecordingError, SourceError
 from evfer.files import make_folder, write_text
 from evfer.interpolation.weights import find_weights
+from evfer.locks import folder_lock
 from evfer.recordings.index import IndexEntry
 
 __all__ = ["ConversionSummary", "Progress", "convert"]
@@ -117,7 +118,6 @@ def convert(
         settings = _anywhere(settings)
     found = plan(dataset, source, data, settings, limit=limit, subjects=subjects, on_check=on_check)
     _refuse_other_set(found.folder, dataset)
-    earlier = _earlier_failures(found)
     make_folder(found.folder)
     workers.remove_stale_parts(found.folder)
     if on_plan:
@@ -145,13 +145,14 @@ def convert(
         # workers that were stopped could not tidy up themselves
         workers.remove_stale_parts(found.folder)
         # on a full disk this fails too, but the first error says more
-        with contextlib.suppress(OutputError):
-            _write_tables(found.folder, dataset, settings, done, failures + earlier)
+        with contextlib.suppress(OutputError), folder_lock(found.folder):
+            _write_tables(found, dataset, source, settings, done, failures)
         raise
-    older = _other_versions(found, settings)
-    fingerprint = _write_tables(found.folder, dataset, settings, done, failures + earlier)
-    # not after an interruption: a plan for the few clips of a half-done run would be no use
-    note = _renew_folds(found.folder, done)
+    with folder_lock(found.folder):
+        older = _other_versions(found, settings)
+        entries, fingerprint = _write_tables(found, dataset, source, settings, done, failures)
+        # not after an interruption: a plan for the few clips of a half-done run would be no use
+        note = _renew_folds(found.folder, entries)
     return ConversionSummary(
         found.folder,
         len(done) - len(found.kept),
@@ -159,7 +160,7 @@ def convert(
         tuple(sorted(failures, key=lambda failure: failure.clip_id)),
         found.skipped,
         fingerprint,
-        tuple(sorted(done, key=lambda entry: entry.clip_id)),
+        tuple(sorted(entries, key=lambda entry: entry.clip_id)),
         " ".join(filter(None, (note, older))),
     )
 
@@ -181,8 +182,8 @@ def _refuse_other_set(folder: Path, dataset: Dataset) -> None:
         )
 
 
-def _earlier_failures(found: Plan) -> list[Failure]:
-    """Give the failures of earlier runs whose clips this one does not try."""
+def _other_failures(found: Plan) -> list[Failure]:
+    """Give the failures of other runs whose clips this one does not try."""
     with contextlib.suppress(RecordingError):
         known = recordings.read_table(found.folder / "failures.csv", Failure)
         return [failure for failure in known if failure.clip_id in found.untried]
@@ -238,14 +239,26 @@ def _packages(settings: ConversionConfig) -> tuple[str, ...]:
 
 
 def _write_tables(
-    folder: Path,
+    found: Plan,
     dataset: Dataset,
+    source: Path | None,
     settings: ConversionConfig,
-    entries: list[IndexEntry],
+    done: list[IndexEntry],
     failures: list[Failure],
-) -> str:
+) -> tuple[list[IndexEntry], str]:
+    """Write index, failures and recipe, with what others have written since the plan was made.
+
+    Whoever calls holds the folder's lock.
+
+    Returns:
+        The index and the set's fingerprint.
+    """
+    folder = found.folder
+    entries = add_others(found, done, dataset, source, settings)
+    whole = {entry.clip_id for entry in entries}
+    failed = [f for f in (*failures, *_other_failures(found)) if f.clip_id not in whole]
     fingerprint = recordings.write_index(folder, entries)
-    ordered = sorted(failures, key=lambda failure: failure.clip_id)
+    ordered = sorted(failed, key=lambda failure: failure.clip_id)
     recordings.write_table(folder / "failures.csv", ordered, Failure)
     # a reader made in Python may have options that no recipe names
     options = config.to_dict(dataset) if dataclasses.is_dataclass(dataset) else settings.dataset
@@ -258,7 +271,7 @@ def _write_tables(
         "versions": provenance.versions(_packages(settings)),
     }
     write_text(folder / "conversion.toml", config.to_toml(record))
-    return fingerprint
+    return entries, fingerprint
 
 
 def _renew_folds(folder: Path, entries: list[IndexEntry]) -> str:
@@ -271,12 +284,15 @@ def _renew_folds(folder: Path, entries: list[IndexEntry]) -> str:
     try:
         folds.read(folder, entries)
         return ""
-    except RecordingError:
+    except (RecordingError, ConfigError):
         if (folder / "manifest.toml").is_file():
             with contextlib.suppress(EvferError, ValueError, KeyError, TypeError):
                 manifest = config.read_toml(folder / "manifest.toml")
                 protocol, seed = str(manifest["protocol"]), int(manifest["seed"])
                 n_folds = int(manifest["n_folds"])
+                # a fold a person, as there were no more people then
+                if protocol == "strict" and n_folds == manifest["n_subjects"]:
+                    n_folds = None
             if protocol == "imported":
                 return (
                     "The imported folds no longer fit the clips; they are kept, and the set has no "
@@ -287,6 +303,6 @@ def _renew_folds(folder: Path, entries: list[IndexEntry]) -> str:
         with contextlib.suppress(ConfigError):
             folds.write(folder, folds.build(entries, protocol, count, seed), entries)
             return note
-    for name in ("folds.csv", "manifest.toml"):  # one subject cannot be split
+    for name in ("folds.csv", "manifest.toml"):
         (folder / name).unlink(missing_ok=True)
-    return ""
+    return "The set has no folds yet, as all its clips are of one person." if entries else ""

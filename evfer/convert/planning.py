@@ -7,7 +7,7 @@ it came from, of the version that made it. That a file is there says nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from evfer.errors import ConfigError, EvferError, RecordingError, SourceError
 from evfer.interpolation import require_method
 from evfer.recordings.index import IndexEntry
 
-__all__ = ["Failure", "Plan", "Stale", "describe_failure", "plan"]
+__all__ = ["Failure", "Plan", "Stale", "add_others", "describe_failure", "plan"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _NAMED = 3  # differing settings that a reason names
@@ -71,6 +71,7 @@ class Plan:
             they are left alone.
         stale: recordings that are out of date, and why.
         untried: clips that are not selected and have no recording.
+        clips: all clips of the source.
         warnings: what looks wrong with the source or the settings without costing a clip.
     """
 
@@ -83,6 +84,7 @@ class Plan:
     stale: tuple[Stale, ...] = ()
     warnings: tuple[str, ...] = ()
     untried: frozenset[str] = frozenset()
+    clips: tuple[Clip, ...] = ()
 
     @property
     def n_missing(self) -> int:
@@ -132,29 +134,11 @@ def plan(
     wanted = _select(survey, limit, tuple(subjects))
     folder = recordings.set_folder(data, dataset.set_name)
     found = _Findings()
-    shaping = settings.shaping
     present = set(folder.glob("*/[!.]*.h5"))
     there = [clip for clip in survey.clips if recording_path(folder, clip) in present]
-
-    recorded = _recorded(folder)
-
-    def look(clip: Clip) -> IndexEntry | _Outdated | _Foreign | EvferError:
-        own = settings.shaping_of(clip, shaping)
-        try:
-            path = recording_path(folder, clip)
-            state = _examine(path, clip, own, dataset, source)
-        except EvferError as error:
-            return error
-        # what it says of itself is not enough: its bytes must be those that were written
-        if isinstance(state, IndexEntry) and state.file_sha256 != recorded.get(clip.clip_id):
-            try:
-                recordings.verify_recording(path)
-            except RecordingError:
-                return _Outdated("the file is damaged")
-        return state
-
     looked = {}
-    for number, (clip, result) in enumerate(_map(look, there), start=1):
+    states = _look(there, _listed(folder), folder, dataset, source, settings)
+    for number, (clip, result) in enumerate(states, start=1):
         looked[clip.clip_id] = result
         if on_check:
             on_check(number, len(there))
@@ -172,7 +156,46 @@ def plan(
         tuple(found.stale),
         (*survey.warnings, *span.warn_unknown(settings.clip, survey.clips)),
         frozenset(clip.clip_id for clip in survey.clips) - wanted - set(looked),
+        survey.clips,
     )
+
+
+def add_others(
+    found: Plan,
+    done: Sequence[IndexEntry],
+    dataset: Dataset,
+    source: Path | None,
+    settings: ConversionConfig,
+) -> list[IndexEntry]:
+    """Add the recordings that other processes have put into the index since the plan was made.
+
+    Args:
+        found: the plan.
+        done: what this run kept and converted.
+        dataset: see `plan`, as for the next two.
+        source: the source folder.
+        settings: the recipe, resolved.
+
+    Returns:
+        What the index should list now, those of the others only if this run would keep them.
+    """
+    listed = _listed(found.folder)
+    kept = {entry.clip_id: entry.file_sha256 for entry in found.kept}
+    mine = {entry.clip_id for entry in done}
+    theirs = [
+        clip
+        for clip in found.clips
+        if clip.clip_id in listed
+        # one that was kept may have been made again meanwhile
+        and (
+            clip.clip_id not in mine
+            or kept.get(clip.clip_id, listed[clip.clip_id]) != listed[clip.clip_id]
+        )
+    ]
+    states = dict(_look(theirs, listed, found.folder, dataset, source, settings))
+    changed = {clip.clip_id for clip in theirs}
+    own = [entry for entry in done if entry.clip_id not in changed]
+    return own + [state for state in states.values() if isinstance(state, IndexEntry)]
 
 
 def describe_failure(clip: Clip, error: BaseException) -> Failure:
@@ -180,7 +203,7 @@ def describe_failure(clip: Clip, error: BaseException) -> Failure:
     return Failure(clip.clip_id, clip.native_id, type(error).__name__, " ".join(str(error).split()))
 
 
-def _recorded(folder: Path) -> dict[str, str]:
+def _listed(folder: Path) -> dict[str, str]:
     """Give the digests of the recordings as they were written; what index.csv lacks is checked."""
     try:
         return {entry.clip_id: entry.file_sha256 for entry in recordings.read_index(folder)}
@@ -240,9 +263,32 @@ class _Findings:
             self.todo.append(clip)
 
 
-def _map(
-    look: Callable[[Clip], IndexEntry | _Outdated | _Foreign | EvferError], clips: list[Clip]
+def _look(
+    clips: list[Clip],
+    listed: Mapping[str, str],
+    folder: Path,
+    dataset: Dataset,
+    source: Path | None,
+    settings: ConversionConfig,
 ) -> Iterator[tuple[Clip, IndexEntry | _Outdated | _Foreign | EvferError]]:
+    """Tell of clips that have a recording whether a new run would make it again."""
+    shaping = settings.shaping
+
+    def look(clip: Clip) -> IndexEntry | _Outdated | _Foreign | EvferError:
+        own = settings.shaping_of(clip, shaping)
+        try:
+            path = recording_path(folder, clip)
+            state = _examine(path, clip, own, dataset, source)
+        except EvferError as error:
+            return error
+        # what it says of itself is not enough: its bytes must be those that were written
+        if isinstance(state, IndexEntry) and state.file_sha256 != listed.get(clip.clip_id):
+            try:
+                recordings.verify_recording(path)
+            except RecordingError:
+                return _Outdated("the file is damaged")
+        return state
+
     # digesting is reading and hashing, which leave Python's lock to others
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:

@@ -15,15 +15,25 @@ from evfer.files import write_text
 from evfer.folds.foreign import Numbering, read_foreign
 from evfer.folds.leaks import LeakReport, leak, summary
 from evfer.folds.plan import FoldPlan, make_plan
-from evfer.folds.protocols import build
-from evfer.folds.table import fold_lines, read_rows, require_both_parts
+from evfer.folds.protocols import build, require_people
+from evfer.folds.table import (
+    count_folds,
+    fold_lines,
+    is_of_folds,
+    read_rows,
+    require_both_parts,
+)
+from evfer.locks import folder_lock
 from evfer.recordings.index import IndexEntry, read_index
 
 __all__ = ["export", "read", "read_published", "renew", "write"]
 
 
 def write(folder: Path, plan: FoldPlan, entries: Sequence[IndexEntry]) -> None:
-    """Write `folds.csv` in the published format and `manifest.toml` beside it."""
+    """Write `folds.csv` in the published format and `manifest.toml` beside it.
+
+    Whoever calls holds the folder's lock, see `evfer.locks`, so that the two fit each other.
+    """
     by_id = {entry.clip_id: entry for entry in entries}
     kept = [by_id[clip_id] for clip_id in plan.clip_ids]
     write_text(folder / "folds.csv", fold_lines(plan, map(_own_row, kept)))
@@ -60,13 +70,15 @@ def renew(
         ConfigError: if the set is too small for so many folds.
         RecordingError: if the fold file does not fit the set.
     """
-    entries = read_index(folder)
-    set_name = folder.resolve().name
-    if imported is None:
-        plan = build(entries, protocol, n_folds, seed, set_name=set_name, ids=ids)
-    else:
-        plan = read_foreign(imported, entries, set_name, numbering=numbering, ids=ids).plan
-    write(folder, plan, entries)
+    read_index(folder)  # a folder that is no set gets no lock either
+    with folder_lock(folder):
+        entries = read_index(folder)
+        set_name = folder.resolve().name
+        if imported is None:
+            plan = build(entries, protocol, n_folds, seed, set_name=set_name, ids=ids)
+        else:
+            plan = read_foreign(imported, entries, set_name, numbering=numbering, ids=ids).plan
+        write(folder, plan, entries)
     return plan, leak(plan, entries)
 
 
@@ -74,11 +86,16 @@ def read(folder: Path, entries: Sequence[IndexEntry]) -> FoldPlan:
     """Read a set's own plan, and make sure that it fits the set.
 
     Raises:
+        ConfigError: if the set has none, as it is of one person.
         RecordingError: if a file is missing or damaged, or the set has changed since.
     """
+    path = folder / "manifest.toml"
+    if not path.exists():
+        require_people(entries, folder)
     try:
-        manifest = tomllib.loads((folder / "manifest.toml").read_text(encoding="utf-8"))
-        protocol, seed = str(manifest["protocol"]), int(manifest["seed"])
+        manifest = tomllib.loads(path.read_text(encoding="utf-8"))
+        kind, seed = str(manifest["protocol"]), int(manifest["seed"])
+        n_folds = int(manifest["n_folds"])
         notes = tuple(map(str, manifest.get("notes", ())))
         left_out = set(map(str, manifest.get("left_out", ())))
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -86,20 +103,20 @@ def read(folder: Path, entries: Sequence[IndexEntry]) -> FoldPlan:
         if isinstance(error, KeyError):
             said = f"no {error}"
         raise RecordingError(
-            f"{folder / 'manifest.toml'}: {said}",
+            f"{path}: {said}",
             expected="the manifest of the set's folds",
             hint=f"Run: evfer folds {folder} --protocol strict",
         ) from error
-    again = "--import FILE" if protocol == "imported" else f"--protocol {protocol}"
+    again = "--import FILE" if kind == "imported" else f"--protocol {kind}"
     try:
-        plan = read_published(folder / "folds.csv", entries)
+        plan = read_published(folder / "folds.csv", entries, n_folds)
     except RecordingError as error:
         hint = error.hint or f"Run: evfer folds {folder} {again}"
         raise RecordingError(error.found, expected=error.expected, hint=hint) from error
-    plan = dataclasses.replace(plan, protocol=protocol, seed=seed, notes=notes)
+    plan = dataclasses.replace(plan, kind=kind, seed=seed, notes=notes)
     # a plan speaks of every clip; one that was imported may leave some out
     there = {entry.clip_id for entry in entries}
-    complete = protocol == "imported" or there <= left_out.union(plan.clip_ids)
+    complete = kind == "imported" or there <= left_out.union(plan.clip_ids)
     if plan.sha256 != manifest.get("folds_sha256") or not complete:
         raise RecordingError(
             f"{folder}: folds.csv does not fit manifest.toml and index.csv",
@@ -109,19 +126,23 @@ def read(folder: Path, entries: Sequence[IndexEntry]) -> FoldPlan:
     return plan
 
 
-def read_published(path: Path, entries: Sequence[IndexEntry]) -> FoldPlan:
+def read_published(
+    path: Path, entries: Sequence[IndexEntry], n_folds: int | None = None
+) -> FoldPlan:
     """Read a fold file that fits the set to the row: `subject;sequence;label;fold0;...`.
 
     Args:
         path: the file; no header, 1 is test.
         entries: the set's index; clips that the file does not name are left out of the plan.
+        n_folds: how many of its columns are folds; by default all that repeat no others.
 
     Raises:
         RecordingError: naming the line that does not fit the format or the set.
     """
     by_key = {(entry.subject, entry.sequence): entry for entry in entries}
     flags: dict[str, tuple[bool, ...]] = {}
-    for row in read_rows(path):
+    rows = read_rows(path)
+    for row in rows:
         entry = by_key.get((row.subject, row.sequence))
         where = f"{path}, line {row.line}"
         if entry is None:
@@ -137,7 +158,13 @@ def read_published(path: Path, entries: Sequence[IndexEntry]) -> FoldPlan:
             )
         flags[entry.clip_id] = row.flags
     clip_ids = sorted(flags)
-    n_folds = len(flags[clip_ids[0]])
+    if n_folds is None:
+        n_folds = count_folds(rows)
+    elif not is_of_folds(rows, n_folds):
+        raise RecordingError(
+            f"{path}: {len(rows[0].flags)} columns of folds",
+            expected=f"{n_folds} folds as manifest.toml says, repeated in turn if there are more",
+        )
     tests = [[i for i, clip in enumerate(clip_ids) if flags[clip][k]] for k in range(n_folds)]
     require_both_parts(path, tests, len(clip_ids))
     return make_plan("imported", 0, clip_ids, tests)

@@ -12,7 +12,7 @@ from evfer.datasets.base import LABEL_CODES
 from evfer.datasets.published import PublishedId
 from evfer.errors import RecordingError
 from evfer.folds.plan import FoldPlan, make_plan
-from evfer.folds.table import FoldRow, read_rows, require_both_parts
+from evfer.folds.table import FoldRow, count_folds, read_rows, require_both_parts
 from evfer.recordings.index import IndexEntry
 
 __all__ = ["Numbering", "Reading", "read_foreign", "read_numbering"]
@@ -109,7 +109,7 @@ def read_foreign(
     clip_ids = sorted(found)
     tests = [
         [i for i, clip in enumerate(clip_ids) if found[clip].flags[fold]]
-        for fold in range(len(rows[0].flags))
+        for fold in range(count_folds(rows))
     ]
     require_both_parts(path, tests, len(clip_ids))
     reading = Reading(

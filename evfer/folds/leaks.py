@@ -132,7 +132,7 @@ def summary(plan: FoldPlan, entries: Sequence[IndexEntry]) -> dict[str, Any]:
     report = leak(plan, entries)
     named = set(plan.clip_ids)
     return {
-        "protocol": plan.protocol,
+        "protocol": plan.kind,
         "seed": plan.seed,
         "n_folds": len(plan.splits),
         "folds_sha256": plan.sha256,

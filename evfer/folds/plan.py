@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,23 +22,23 @@ class Split:
 
 @dataclass(frozen=True)
 class FoldPlan:
-    """All folds of a protocol over one set.
+    """All folds of one set.
 
     Args:
-        protocol: what made it.
+        kind: kind of split, such as strict or imported.
         seed: seed of the random choices.
         clip_ids: the set's clips, sorted.
         splits: the folds; positions point into `clip_ids`.
         notes: what one must know to use it, in sentences; they play no part in comparisons.
     """
 
-    protocol: str
+    kind: str
     seed: int
     clip_ids: tuple[str, ...]
     splits: tuple[Split, ...]
     notes: tuple[str, ...] = field(default=(), compare=False)
 
-    @property
+    @functools.cached_property  # every job asks, and a hundred folds take a while
     def sha256(self) -> str:
         """Digest of who is tested when; the same for plans that split alike."""
         tested = [[self.clip_ids[i] for i in split.test] for split in self.splits]
@@ -46,7 +47,7 @@ class FoldPlan:
 
 
 def make_plan(
-    protocol: str,
+    kind: str,
     seed: int,
     clip_ids: Sequence[str],
     tests: Sequence[Sequence[int]],
@@ -55,7 +56,7 @@ def make_plan(
     """Make a plan from each fold's test clips; all others train.
 
     Args:
-        protocol: what made it.
+        kind: kind of split, see `FoldPlan`.
         seed: seed of the random choices.
         clip_ids: the clips, sorted.
         tests: positions in `clip_ids`, one sequence a fold, in any order.
@@ -66,4 +67,10 @@ def make_plan(
         held_out = set(test)
         train = tuple(i for i in range(len(clip_ids)) if i not in held_out)
         splits.append(Split(fold, train, tuple(sorted(held_out))))
-    return FoldPlan(protocol, seed, tuple(clip_ids), tuple(splits), tuple(notes))
+    return FoldPlan(
+        kind=kind,
+        seed=seed,
+        clip_ids=tuple(clip_ids),
+        splits=tuple(splits),
+        notes=tuple(notes),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from evfer.errors import ConfigError, UnknownNameError
 from evfer.folds.plan import FoldPlan, make_plan
 from evfer.recordings.index import IndexEntry
 
-__all__ = ["ALIASES", "PROTOCOLS", "build", "canonical_protocol"]
+__all__ = ["ALIASES", "PROTOCOLS", "build", "canonical_protocol", "require_people"]
 
 PROTOCOLS = ("strict", "loso", "kfold", "published")
 ALIASES = {"paper": "kfold", "code": "published", "group_kfold": "strict"}
@@ -89,11 +90,13 @@ def build(
     unit, available = (
         ("subjects", n_subjects) if kind in ("strict", "loso") else ("clips", len(ordered))
     )
-    if available < 2:
+    if unit == "subjects":
+        require_people(ordered)
+    elif available < 2:
         raise ConfigError(
-            f"a set of one {unit[:-1]}",
-            expected=f"at least two {unit}, to train on some and test on others",
-            hint="Convert clips of more people" if unit == "subjects" else "Convert more clips",
+            "a set of one clip",
+            expected="at least two clips, to train on some and test on others",
+            hint="Convert more clips",
         )
     if wanted not in (None, n_folds):
         raise ConfigError(
@@ -130,6 +133,25 @@ def build(
             for k in range(n_folds)
         ]
     return make_plan(kind, seed, [entry.clip_id for entry in ordered], tests)
+
+
+def require_people(entries: Sequence[IndexEntry], folder: Path | None = None) -> None:
+    """Make sure that a set has people to train on and others to test on.
+
+    Args:
+        entries: the set's index.
+        folder: the set's folder, for the message.
+
+    Raises:
+        ConfigError: if all its clips are of one person.
+    """
+    if len({entry.subject for entry in entries}) < 2:
+        raise ConfigError(
+            (f"{folder}: " if folder else "") + "a set of one subject",
+            expected="at least two subjects, to train on some and test on others",
+            hint="Convert clips of more people, or split the clips of this one with "
+            f"evfer folds {folder or 'FOLDER'} --protocol kfold",
+        )
 
 
 def _published(

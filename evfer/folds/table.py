@@ -1,4 +1,8 @@
-"""The published format of a fold file: `subject;sequence;label;fold0;fold1;...`, 1 is test."""
+"""The published format of a fold file: `subject;sequence;label;fold0;fold1;...`, 1 is test.
+
+The published loader reads ten columns of folds. A plan of fewer is therefore written with its folds
+over and over, column k being fold k modulo their number.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,9 @@ from pathlib import Path
 from evfer.errors import RecordingError
 from evfer.folds.plan import FoldPlan
 
-__all__ = ["FoldRow", "fold_lines", "read_rows", "require_both_parts"]
+__all__ = ["FoldRow", "count_folds", "fold_lines", "is_of_folds", "read_rows", "require_both_parts"]
+
+_COLUMNS = 10  # as many as the published loader reads
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,21 @@ def read_rows(path: Path) -> list[FoldRow]:
     return rows
 
 
+def count_folds(rows: Sequence[FoldRow]) -> int:
+    """Count a fold file's folds: its columns, less those that repeat the first ones in turn."""
+    n_columns = len(rows[0].flags)
+    if n_columns != _COLUMNS:
+        return n_columns
+    return next(n for n in range(1, n_columns + 1) if is_of_folds(rows, n))
+
+
+def is_of_folds(rows: Sequence[FoldRow], n_folds: int) -> bool:
+    """Tell whether a fold file may hold so many folds: whether all further columns repeat them."""
+    columns = list(zip(*(row.flags for row in rows), strict=True))
+    repeated = all(column == columns[k % n_folds] for k, column in enumerate(columns))
+    return n_folds <= len(columns) and repeated
+
+
 def require_both_parts(path: Path, tests: Sequence[Sequence[int]], n_clips: int) -> None:
     """Make sure that each fold has clips to test and clips to train on.
 
@@ -100,8 +121,9 @@ def fold_lines(plan: FoldPlan, named: Iterable[tuple[str, int, int]]) -> str:
         named: subject, sequence and label to write, one a clip of the plan, in its order.
     """
     tested = [set(split.test) for split in plan.splits]
+    columns = [tested[k % len(tested)] for k in range(max(_COLUMNS, len(tested)))]
     rows = []
     for i, (subject, sequence, label) in enumerate(named):
-        flags = ";".join(str(int(i in test)) for test in tested)
+        flags = ";".join(str(int(i in test)) for test in columns)
         rows.append((subject, sequence, f"{subject};{sequence:03d};{label};{flags}\n"))
     return "".join(line for _, _, line in sorted(rows))
