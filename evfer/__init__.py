@@ -9,10 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evfer.bench.trained import Trained, load
     from evfer.events import EVENT_DTYPE, SensorSize
     from evfer.ferdvs import FerDVS
 
-__all__ = ["EVENT_DTYPE", "FerDVS", "SensorSize", "__version__"]
+__all__ = ["EVENT_DTYPE", "FerDVS", "SensorSize", "Trained", "__version__", "load"]
 
 __version__ = "0.1.0"
 
@@ -20,6 +21,8 @@ _HOMES = {
     "EVENT_DTYPE": "evfer.events",
     "FerDVS": "evfer.ferdvs",
     "SensorSize": "evfer.events",
+    "Trained": "evfer.bench.trained",
+    "load": "evfer.bench.trained",
 }
 
 

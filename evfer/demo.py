@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evfer.bench import BenchEvent, ResultRow
-from evfer.bench.prepare import measure, prepare
+from evfer.bench import BenchEvent, ResultRow, RunOptions, make_jobs, prepare
+from evfer.bench import run as run_bench
 from evfer.convert import (
     ConversionSummary,
     Plan,
@@ -138,7 +138,7 @@ def run(
     clock.lap("events")
     rows: list[ResultRow] = []
     for model in MODELS:
-        found = prepare(
+        measurements = prepare(
             out / "data",
             model,
             datasets=["demo"],
@@ -146,17 +146,11 @@ def run(
             n_folds=size.n_folds,
             seed=seed,
             overrides=size.overrides.get(model),
-        )
-        rows += measure(
-            found,
-            model,
-            out / "results" / model,
             only_folds=size.only_folds,
-            seed=seed,
-            workers=min(n_workers, len(size.only_folds)),
-            command=command,
-            progress=on_bench,
         )
+        options = RunOptions(workers=min(n_workers, len(size.only_folds)))
+        jobs = make_jobs(measurements, out / "results" / model, options)
+        rows += run_bench(jobs, command=command, progress=on_bench)
         clock.lap(model)
     report = render(out / "results", out / "report", out / "data", frames=recover_frames)
     clock.lap("report")

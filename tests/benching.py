@@ -5,7 +5,8 @@ import json
 from learning import SENSOR, make_config, make_set, small_net
 
 from evfer import folds, recordings
-from evfer.bench import bench
+from evfer.bench import RunOptions, make_jobs, prepare_set
+from evfer.bench import run as run_jobs
 
 MODEL = "learning:small_net"
 TIMES = ("train_seconds", "test_seconds", "loader_share")
@@ -49,11 +50,20 @@ def write_set(data_folder, name="TinyDVS", n_folds=4, protocol="strict"):
     return root
 
 
+PREPARED = ("plans", "protocol", "seed", "only_folds")
+RUNNING = ("resume", "command", "progress", "admit", "failed")
+
+
 def run(folder, out, **settings):
     recipe = settings.pop("config", None) or make_config(train={"epochs": 3})
     model = settings.pop("model", MODEL)
     settings = {"tensorboard": False, "checkpoint_every_s": 0.0} | settings
-    return bench([folder], model, recipe, out=out, **settings)
+    prepared, running = (
+        {name: settings.pop(name) for name in names if name in settings}
+        for names in (PREPARED, RUNNING)
+    )
+    measurement = prepare_set(folder, model, recipe, **prepared)
+    return run_jobs(make_jobs([measurement], out, RunOptions(**settings)), **running)
 
 
 def timeless(row):

@@ -13,7 +13,8 @@ from benching import MODEL, Killed, lines, run, timeless, write_set
 from learning import SENSOR, make_config, make_set, small_net
 
 from evfer import config, folds, metrics, recordings
-from evfer.bench import bench, load_config, load_weights, make_jobs, row_key
+from evfer.bench import load, load_config, make_jobs, prepare_set, row_key
+from evfer.bench import run as run_jobs
 from evfer.bench.claims import Claims
 from evfer.bench.rows import RowWriter
 from evfer.errors import (
@@ -89,7 +90,7 @@ def test_no_person_is_trained_and_tested(tiny, undisturbed):
 def test_a_plan_may_leave_clips_out(tiny, tmp_path):
     entries = recordings.read_index(tiny)[7:]
     plan = folds.build(entries, "strict", 3)
-    (row,) = run(tiny, tmp_path, plans={"TinyDVS": plan}, only_folds=[1])
+    (row,) = run(tiny, tmp_path, plans=[plan], only_folds=[1])
     split = plan.splits[1]
     assert [p["clip_id"] for p in row["predictions"]] == [plan.clip_ids[i] for i in split.test]
     assert row["n_train"] == len(split.train)
@@ -99,7 +100,7 @@ def test_leaks_are_told(tiny, tmp_path):
     entries = recordings.read_index(tiny)
     plan = folds.build(entries, "published", 2)
     recipe = make_config(train={"epochs": 1}, select={"on": "best_test_epoch"})
-    rows = run(tiny, tmp_path, config=recipe, plans={"TinyDVS": plan}, protocol="code")
+    rows = run(tiny, tmp_path, config=recipe, plans=[plan], protocol="code")
     for row in rows:
         assert row["protocol"] == "code"
         assert row["leak"]["subject_overlap"] > 0.8
@@ -132,7 +133,7 @@ def test_another_seed_recipe_model_plan_or_set_is_another_result(tiny, tmp_path)
     run(tiny, tmp_path, **first, config=make_config(train={"epochs": 2}))
     run(tiny, tmp_path, **first, model="benching:small_net")
     entries = recordings.read_index(tiny)
-    run(tiny, tmp_path, **first, plans={"TinyDVS": folds.build(entries, "strict", 2)})
+    run(tiny, tmp_path, **first, plans=[folds.build(entries, "strict", 2)])
     other = write_set(tmp_path / "other")
     entries = recordings.read_index(other)
     events = make_set().events(5)[:-1]
@@ -193,7 +194,7 @@ def test_a_fold_whose_row_a_full_disk_cuts_short_is_not_done(tiny, undisturbed, 
 
 
 def jobs_of(tiny, out):
-    return make_jobs([tiny], MODEL, make_config(train={"epochs": 3}), out=out)
+    return make_jobs([prepare_set(tiny, MODEL, make_config(train={"epochs": 3}))], out)
 
 
 def test_folds_that_another_process_measures_are_left_to_it(tiny, undisturbed, tmp_path):
@@ -275,16 +276,15 @@ def test_the_run_is_described_and_several_benches_share_a_folder(tiny, tmp_path)
 def test_tested_weights_give_the_rows_predictions(tiny, undisturbed):
     rows, out = undisturbed
     data = load_set(tiny)
-    files = sorted((out / "checkpoints").glob("*.weights.pt"))
+    files = sorted((out / "checkpoints").glob("*.trained.safetensors"))
     assert len(files) == 4
     for row, path in zip(rows, files, strict=True):
-        module = load_weights(path, row_key(row))
+        trained = load(path, MODEL)
+        assert trained.about.key == row_key(row)
         clips = tuple(data.clip_ids.index(p["clip_id"]) for p in row["predictions"])
         recipe = make_config(train={"epochs": 3})
-        found = predict(module, Loader(EventInputs(data, recipe.frames), clips, 8))
+        found = predict(trained.module, Loader(EventInputs(data, recipe.frames), clips, 8))
         assert found.predictions.tolist() == [p["prediction"] for p in row["predictions"]]
-    with pytest.raises(RecordingError, match="no weights of this row"):
-        load_weights(files[0], row_key(rows[1]))
 
 
 def test_a_model_that_fits_itself_is_measured_like_a_network(tiny, tmp_path):
@@ -300,9 +300,7 @@ def test_a_model_that_fits_itself_is_measured_like_a_network(tiny, tmp_path):
         assert row["accuracy"] > 0.6
         assert row.problems == ()
         clips = tuple(data.clip_ids.index(p["clip_id"]) for p in row["predictions"])
-        found = predict(
-            load_weights(path, row_key(row)), Loader(EventInputs(data, recipe.frames), clips, 8)
-        )
+        found = predict(load(path).module, Loader(EventInputs(data, recipe.frames), clips, 8))
         assert found.predictions.tolist() == [p["prediction"] for p in row["predictions"]]
 
 
@@ -339,8 +337,8 @@ def test_curves_go_on_where_a_killed_run_stood(tiny, tmp_path):
 
 
 def test_faults_show_before_any_training(tiny, tmp_path):
-    with pytest.raises(ConfigError, match="no data set"):
-        bench([], MODEL, make_config(), out=tmp_path)
+    with pytest.raises(ConfigError, match="no fold to run"):
+        run_jobs([])
     with pytest.raises(SourceError):
         run(tmp_path, tmp_path / "out")
     with pytest.raises(UnknownNameError, match="spiking-fer"):
@@ -355,7 +353,7 @@ def test_faults_show_before_any_training(tiny, tmp_path):
     stranger = dataclasses.replace(entries[0], clip_id="S999/001", subject="S999", sequence=1)
     plan = folds.build([*entries, stranger], "strict", 2)
     with pytest.raises(RecordingError, match="S999/001"):
-        run(tiny, tmp_path / "out", plans={"TinyDVS": plan})
+        run(tiny, tmp_path / "out", plans=[plan])
     assert not (tmp_path / "out").exists()
 
 

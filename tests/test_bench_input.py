@@ -16,12 +16,12 @@ from learning import SENSOR, SmallNet, make_clip
 from stopping import stop
 
 from evfer import folds, recordings
-from evfer.bench import load_weights, row_key
+from evfer.bench import load, row_key
 from evfer.bench.rows import read_rows
 from evfer.cli import main
 from evfer.errors import RecordingError
 from evfer.models.sew_resnet import SpikingFERParams
-from evfer.training.checkpoint import load_checkpoint, save_checkpoint
+from evfer.training.checkpoint import save_checkpoint
 
 NAMES = ("happy", "fear", "surprise")
 SMALL = [
@@ -425,13 +425,13 @@ def test_checkpoints_and_weights_that_do_not_fit(capsys, data, monkeypatch):
     (row,) = rows(data)
     assert "energy" not in row
     checkpoints = data / "out" / "run" / "checkpoints"
-    (weights,) = checkpoints.glob("*.weights.pt")
+    (weights,) = checkpoints.glob("*.trained.safetensors")
     key = row_key(row)
-    state = load_checkpoint(weights, key)
-    assert state is not None
     narrow = {"key": key, "weights": SmallNet(3, 3, 4).state_dict(), "optimizer": {}, "curve": []}
     for wrong in (narrow, {"key": key}, {"key": key, "weights": 3, "curve": "x"}):
-        save_checkpoint(checkpoints / weights.name.replace("weights", "state"), wrong)
+        save_checkpoint(
+            checkpoints / weights.name.replace("trained.safetensors", "state.pt"), wrong
+        )
         (data / "out" / "run" / "rows.jsonl").unlink()
         code, _, err = bench(capsys, data, *given, model=model)
         assert code == 0, err
@@ -439,7 +439,7 @@ def test_checkpoints_and_weights_that_do_not_fit(capsys, data, monkeypatch):
         assert again["predictions"] == row["predictions"]
     monkeypatch.setattr("test_bench_input.WIDTH", 4)
     with pytest.raises(RecordingError, match="weights of another network than"):
-        load_weights(weights, key)
+        load(weights, model)
 
 
 def test_a_network_that_cannot_be_counted_is_measured_all_the_same(capsys, data):

@@ -8,11 +8,11 @@ import shutil
 
 import pytest
 import torch
-from benching import write_set
+from benching import run, write_set
 from torch import nn
 
 from evfer import recordings
-from evfer.bench import bench, load_weights, row_key
+from evfer.bench import load
 from evfer.bench.meter import meter
 from evfer.cli import main
 from evfer.energy import (
@@ -159,12 +159,12 @@ def results(data, tmp_path_factory):
     for model in ("spiking-fer", "resnet18"):
         config = load_config("demo", model, overrides=TINY)
         folder = recordings.find_set(data, "tiny")
-        bench([folder], model, config, out=out / model, only_folds=[1], tensorboard=False)
+        run(folder, out / model, model=model, config=config, only_folds=[1])
     return out
 
 
 def weights_of(results, model):
-    return next((results / model / "checkpoints").glob("*.weights.pt"))
+    return next((results / model / "checkpoints").glob("*.trained.safetensors"))
 
 
 class TestByName:
@@ -182,7 +182,7 @@ class TestByName:
         tested = [said["clip_id"] for said in row["predictions"]]
         clips = [tested[i * len(tested) // 4] for i in range(4)]
         frames = [make_frames(events, events.clip_ids.index(c), config.frames) for c in clips]
-        module = load_weights(weights_of(results, "spiking-fer"), row_key(row))
+        module = load(weights_of(results, "spiking-fer")).module
         counts = count(module, (torch.from_numpy(f)[None] for f in frames))
         assert report.counts == counts
         assert report.full == build_report(counts).full
@@ -202,7 +202,7 @@ class TestByName:
         )
         folder = recordings.find_set(data, "tiny")
         out = tmp_path / "resnet18"
-        bench([folder], "resnet18", other, out=out, only_folds=[1], tensorboard=False)
+        run(folder, out, model="resnet18", config=other, only_folds=[1])
         again = meter("spiking-fer", data, run=tmp_path, limit=1)
         assert again.baselines.dense_ann_mj == both.baselines.dense_ann_mj
         assert "drawn at random" in again.twin_weights
@@ -215,22 +215,22 @@ class TestByName:
         alone = tmp_path / "a" / path.name
         alone.parent.mkdir()
         alone.write_bytes(path.read_bytes())
-        settings = {"dataset": "tiny", "recipe": "demo", "limit": 2, "twin": "none"}
-        report = meter("spiking-fer", data, weights=alone, overrides=_frames(), **settings)
+        settings = {"dataset": "tiny", "limit": 2, "twin": "none"}
+        report = meter("spiking-fer", data, weights=alone, **settings)
         assert report.weights == f"trained: {path.name}"
         assert "training clips may be among" in report.remarks[0]
         with pytest.raises(ConfigError, match="trained on 3 steps"):
-            meter("spiking-fer", data, weights=alone, **settings)
+            meter("spiking-fer", data, weights=alone, recipe="demo", **settings)
         with pytest.raises(ConfigError, match="weights of spiking-fer"):
             meter("resnet18", data, weights=alone, overrides=_frames(), **settings)
         with pytest.raises(ConfigError, match="weights of spiking-fer"):
             meter("resnet18", data, weights=path)
         alone.write_bytes(path.read_bytes()[:5000])
         with pytest.raises(RecordingError, match="cannot be read"):
-            meter("spiking-fer", data, weights=alone, **settings)
+            meter("spiking-fer", data, weights=alone, recipe="demo", **settings)
         torch.save({"fc.weight": torch.ones(2)}, alone)
         with pytest.raises(RecordingError, match="no weights of a tested network"):
-            meter("spiking-fer", data, weights=alone, **settings)
+            meter("spiking-fer", data, weights=alone, recipe="demo", **settings)
 
     def test_random_weights_are_called_so(self, data):
         report = meter(

@@ -8,8 +8,8 @@ import pytest
 from benching import write_set
 
 from evfer import plugins, recordings, study
+from evfer.bench import RunOptions, make_jobs, prepare, run
 from evfer.bench.optimism import explain_choices
-from evfer.bench.prepare import measure, prepare
 from evfer.bench.rows import read_rows
 from evfer.cli import main
 from evfer.errors import ConfigError, SourceError, UnknownNameError
@@ -91,9 +91,11 @@ def test_what_test_clips_choose_is_said(tmp_path):
 def test_console_row_and_report_say_the_same(tmp_path, name, recipe, eda, chose):
     write_set(tmp_path, name)
     once = TINY | {"split": {"repeats": 1}}
-    found = prepare(tmp_path, "learning:small_net", recipe=recipe, eda=eda, overrides=once)
+    found = prepare(
+        tmp_path, "learning:small_net", recipe=recipe, eda=eda, overrides=once, only_folds=[0]
+    )
     assert found[0].chosen == explain_choices(chose)
-    (row,) = measure(found, "learning:small_net", tmp_path / "out", only_folds=[0], energy=False)
+    (row,) = run(make_jobs(found, tmp_path / "out", RunOptions(energy=False)))
     assert tuple(row["leak"]["test_chose"]) == chose
     assert row.leak.test_chose == chose
     tuned = "The recipe's settings were chosen on this set's test clips, so figures are a little"
@@ -117,12 +119,10 @@ def test_console_row_and_report_say_the_same(tmp_path, name, recipe, eda, chose)
     ],
 )
 @pytest.mark.parametrize("repeats", [1, 3])
-def test_settings_say_which_folds_were_used(data, monkeypatch, given, split, used, repeats):
+def test_settings_say_which_folds_were_used(data, given, split, used, repeats):
     given = {"overrides": TINY | {"split": split | {"repeats": repeats}}} | given
-    found = prepare(data, "learning:small_net", **given)
-    jobs = []
-    monkeypatch.setattr("evfer.bench.prepare.run", lambda taken, **_: jobs.extend(taken))
-    measure(found, "learning:small_net", data / "out", only_folds=[0])
+    found = prepare(data, "learning:small_net", only_folds=[0], **given)
+    jobs = make_jobs(found, data / "out")
     drawn = used[0] in ("strict", "kfold")
     for repeat, job in enumerate(jobs):
         kind, n_folds, seed, stratify = used
@@ -174,10 +174,9 @@ def test_what_is_wrong_shows_before_any_training(data):
 
 def rows_of(data, model, out):
     kinds = []
-    found = prepare(data, model, overrides=TINY)
-    measure(
-        found, model, out, only_folds=[0], device="cpu", progress=lambda e: kinds.append(e.kind)
-    )
+    found = prepare(data, model, overrides=TINY, only_folds=[0])
+    jobs = make_jobs(found, out, RunOptions(device="cpu"))
+    run(jobs, progress=lambda event: kinds.append(event.kind))
     return kinds[-1]
 
 

@@ -4,18 +4,21 @@ import numpy as np
 import pytest
 import torch
 from report_rows import CLASSES, Page, make_rows, write_run, write_set
+from safetensors.torch import load_file, safe_open, save_file
+from torch import nn
 
 from evfer import models, recordings, report
 from evfer.bench import row_key
+from evfer.bench.trained import SUFFIX, TrainedFile
+from evfer.bench.trained import write_trained as write_trained_file
 from evfer.errors import EvferError
 from evfer.frames import FramesParams
 from evfer.report.looking import collect_looks
 from evfer.report.looking_torch import rate_maps
 from evfer.report.results import read_results
 from evfer.report.summary import bring_together
-from evfer.training.checkpoint import save_checkpoint
 
-FRAMES = "n_steps = 2\nsize = 32\n"
+FRAMES = {"n_steps": 2, "size": 32}
 
 
 def write_trained(folder, data, model="spiking-fer", **options):
@@ -23,19 +26,23 @@ def write_trained(folder, data, model="spiking-fer", **options):
     rows = make_rows(model, n_subjects=3, labels_sha256="12" * 32, model_sha256="")
     write_run(folder, rows)
     (folder / "run.toml").write_text(
-        f'[bench.x]\ndata = "{data}"\nmodel = "{model}"\nrecipe_sha256 = "{"ab" * 32}"\n'
-        f"[bench.x.recipe.frames]\n{FRAMES}",
+        f'[bench.x]\ndata = "{data}"\nmodel = "{model}"\nrecipe_sha256 = "{"ab" * 32}"\n',
         encoding="utf-8",
     )
     torch.manual_seed(0)
     module = models.create(model, len(CLASSES), 2, seed=0, **options)
     for row in rows:
         key = row_key(row)
-        about = {"key": key, "model": model, "n_classes": len(CLASSES), "n_steps": 2}
-        save_checkpoint(
-            folder / "checkpoints" / f"some-{key[:8]}.weights.pt",
-            about | {"options": options, "classes": CLASSES, "weights": module.state_dict()},
+        about = TrainedFile(
+            key=key,
+            model=model,
+            options=options,
+            classes=tuple(CLASSES),
+            n_steps=2,
+            frames=FRAMES,
+            shape=(2, 2, 32, 32),
         )
+        write_trained_file(folder / "checkpoints" / f"some-{key[:8]}{SUFFIX}", module, about)
     said = [p["clip_id"] for row in rows for p in row["predictions"]]
     write_set(data, set(said))
     return module.eval()
@@ -45,10 +52,9 @@ def test_maps_are_mean_spikes_a_neuron_and_step(tmp_path):
     module = write_trained(tmp_path / "results/a", tmp_path / "data")
     found = read_results(tmp_path / "results")
     row = found.rows[0]
-    path = next((tmp_path / "results/a/checkpoints").glob(f"*-{row.key[:8]}.weights.pt"))
+    path = next((tmp_path / "results/a/checkpoints").glob(f"*-{row.key[:8]}{SUFFIX}"))
     recording = recordings.read(tmp_path / "data/FerDVS/DemoDVS/S000/001.h5")
-    recipe = found.runs["a"].recipe(row)
-    (maps,) = rate_maps(row, path, recipe, [recording], 5)
+    (maps,) = rate_maps(row, path, [recording], 5)
     spikes = []
     module.stem.node.register_forward_hook(lambda m, a, output: spikes.append(output))
     from evfer.report.looking_torch import _frame
@@ -64,7 +70,7 @@ def test_maps_are_mean_spikes_a_neuron_and_step(tmp_path):
     sizes = [item.shape for _, item in maps]
     assert sizes == sorted(sizes, reverse=True)
     with pytest.raises(EvferError):
-        rate_maps(found.rows[1], path, recipe, [recording], 5)
+        rate_maps(found.rows[1], path, [recording], 5)
 
 
 def test_the_page_shows_them_with_the_rows_answers(tmp_path):
@@ -105,23 +111,24 @@ def test_no_code_that_results_name_is_run(tmp_path, monkeypatch):
     settings = f'[bench.x]\nrecipe_sha256 = "{"ab" * 32}"\n[bench.x.recipe]\nname = "x"\n'
     (tmp_path / "a/run.toml").write_text(settings, encoding="utf-8")
     key = row_key(rows[0])
-    about = {"key": key, "model": "sly:network", "n_classes": 3, "n_steps": 2, "options": {}}
-    path = tmp_path / f"a/checkpoints/x-{key[:8]}.weights.pt"
-    save_checkpoint(path, about | {"classes": CLASSES, "weights": {}})
+    about = TrainedFile(key=key, model="sly:network", classes=tuple(CLASSES), n_steps=2)
+    write_trained_file(tmp_path / f"a/checkpoints/x-{key[:8]}{SUFFIX}", nn.Linear(1, 1), about)
     data = write_set(tmp_path / "data", {p["clip_id"] for r in rows for p in r["predictions"]})
     found = read_results(tmp_path / "a")
     looks = collect_looks(bring_together(found.rows), found.runs, data)
     assert looks.found == ()
-    assert "runs no code that results name" in looks.notes[0]
+    assert "a file does not say which code is run" in looks.notes[0]
 
 
 def test_weights_of_another_shape_are_told_about(tmp_path):
     write_trained(tmp_path / "a/a", tmp_path / "data")
     found = read_results(tmp_path / "a")
     for path in (tmp_path / "a/a/checkpoints").iterdir():
-        state = torch.load(path, weights_only=True)
-        state["weights"].popitem()
-        save_checkpoint(path, state)
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+        weights = load_file(path)
+        weights.popitem()
+        save_file(weights, path, metadata)
     looks = collect_looks(bring_together(found.rows), found.runs, None)
     assert "spiking-fer builds now" in looks.notes[0]
 

@@ -16,7 +16,7 @@ from benching import lines, timeless, write_set
 from stopping import stop
 
 from evfer import metrics, study, transforms
-from evfer.bench import ResultRow
+from evfer.bench import ResultRow, RunOptions
 from evfer.cli import main
 from evfer.errors import ConfigError, SourceError, UnknownNameError
 from evfer.study.recipe import StudyParams
@@ -49,9 +49,9 @@ def place(tmp_path_factory):
     return folder
 
 
-def grid_of(place, out, **changes):
+def grid_of(place, out, options=RunOptions(), **changes):  # noqa: B008
     found = study.load_study(str(place / "study.toml"), {"study": changes})
-    return study.lay_out(found, place / "data", out)
+    return study.lay_out(found, place / "data", out, options)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_every_fold_gets_its_row(whole):
     for i, row in enumerate(rows):
         assert (row["fold"], row["seed"]) == (grid.places[i].fold, grid.places[i].seed)
     # weights of so many folds would fill disks
-    assert not list(grid.out.glob("**/*.pt"))
+    assert not list(grid.out.glob("checkpoints/*"))
 
 
 def test_a_study_that_was_killed_goes_on(place, whole, tmp_path):
@@ -144,8 +144,8 @@ def test_a_study_that_was_killed_goes_on(place, whole, tmp_path):
 
 @pytest.mark.slow
 def test_workers_change_nothing(place, whole, tmp_path):
-    grid = grid_of(place, tmp_path / "tiny", seeds=[0, 1])
-    assert study.run_study(grid, workers=2).done == 24
+    grid = grid_of(place, tmp_path / "tiny", RunOptions(workers=2), seeds=[0, 1])
+    assert study.run_study(grid).done == 24
     ours, theirs = (sorted(map(str, map(timeless, lines(g.out)))) for g in (grid, whole[0]))
     assert ours == theirs
 

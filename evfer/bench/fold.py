@@ -14,21 +14,58 @@ from typing import Any
 import numpy as np
 import torch
 
-from evfer import metrics, models, provenance
+from evfer import config, metrics, models, provenance
 from evfer.bench.energy import bill
 from evfer.bench.optimism import name_choices
 from evfer.bench.rows import ROW_FORMAT, ResultRow, row_key
-from evfer.errors import RecordingError
+from evfer.bench.trained import SUFFIX, TrainedFile, write_trained
+from evfer.errors import ConfigError, RecordingError
 from evfer.folds import FoldPlan, LeakReport
 from evfer.inputs import EventInputs, EventSet, class_indices, load_set
 from evfer.training import EpochRecord, FoldResult, FoldTask, TrainEvent, fit
-from evfer.training.checkpoint import load_checkpoint, save_checkpoint
+from evfer.training.fold import Device
 from evfer.training.recipe import BenchConfig
 
-__all__ = ["FoldJob", "load_weights", "remember_set", "run_fold"]
+__all__ = ["FoldJob", "RunOptions", "remember_set", "run_fold"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How folds are run, all of a run alike.
+
+    Args:
+        device: where to train.
+        workers: folds to train at a time, each in a process of its own, with GPUs shared out
+            among them. With a scheduler the most folds to have under way together; None leaves
+            that to the size of the cluster.
+        scheduler: address of a running Dask scheduler whose workers share the file system.
+        threads: threads that PyTorch may use in each process; by default its own choice, shared
+            out among the workers, or what a cluster's worker was started with. Results are the
+            same for the same number.
+        keep_weights: whether to keep the trained networks, 4 bytes a parameter.
+        tensorboard: whether to write curves for TensorBoard.
+        energy: whether to count operations on the test clips and price them.
+        checkpoint_every_s: least time between two checkpoints of a fold.
+
+    Raises:
+        ConfigError: for fewer than one worker.
+    """
+
+    device: Device = "auto"
+    workers: int | None = 1
+    scheduler: str | None = None
+    threads: int | None = None
+    keep_weights: bool = True
+    tensorboard: bool = True
+    energy: bool = True
+    checkpoint_every_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"{self.workers} workers", expected="1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
 class FoldJob:
     """One fold to train and test.
 
@@ -47,13 +84,8 @@ class FoldJob:
         seed: the run's seed.
         out: the run's folder.
         options: all options of the network, see `evfer.models.resolve_options`.
-        device: where to train.
-        threads: threads that PyTorch may use; None leaves that alone.
-        keep_weights: whether to write the tested weights.
-        tensorboard: whether to write curves for TensorBoard.
-        energy: whether to count operations on the test clips and price them; see `bill`.
+        run: how it is run; nothing of that shapes its result but the number of threads.
         repeats: how often the whole is done, this time included.
-        checkpoint_every_s: least time between two checkpoints.
     """
 
     folder: Path
@@ -70,13 +102,8 @@ class FoldJob:
     seed: int
     out: Path
     options: Mapping[str, Any] = field(default_factory=dict)
-    device: Any = "auto"
-    threads: int | None = None
-    keep_weights: bool = True
-    tensorboard: bool = True
-    energy: bool = True
+    run: RunOptions = RunOptions()
     repeats: int = 1
-    checkpoint_every_s: float = 30.0
 
     @property
     def naming(self) -> dict[str, Any]:
@@ -132,9 +159,9 @@ class FoldJob:
         return self.out / "checkpoints" / f"{self.stem}.state.pt"
 
     @property
-    def weights(self) -> Path:
-        """Where the tested weights are kept."""
-        return self.out / "checkpoints" / f"{self.stem}.weights.pt"
+    def trained(self) -> Path:
+        """Where the trained network is kept; see `evfer.load`."""
+        return self.out / "checkpoints" / f"{self.stem}{SUFFIX}"
 
 
 @functools.lru_cache(maxsize=1)  # sets are large, so one at a time
@@ -174,11 +201,9 @@ def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None)
     train, test = (
         tuple(position[job.plan.clip_ids[i]] for i in part) for part in (split.train, split.test)
     )
-    options, n_steps = job.config.model, job.config.frames.n_steps
-    n_classes = len(data.classes)
     inputs = EventInputs(data, job.config.frames, job.config.augmentation())
     task = FoldTask(inputs, train, test, job.config, job.fold, job.seed, job.key)
-    with _threads(job.threads), _curves(job) as write_curves:
+    with _threads(job.run.threads), _curves(job) as write_curves:
 
         def both(event: TrainEvent) -> None:
             write_curves(event)
@@ -186,57 +211,62 @@ def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None)
                 progress(event)
 
         result = fit(
-            lambda: models.create(job.model, n_classes, n_steps, **options),
+            lambda: models.create(
+                job.model,
+                len(inputs.classes),
+                inputs.shape[0],
+                shape=inputs.shape,
+                **job.config.model,
+            ),
             task,
-            device=job.device,
+            device=job.run.device,
             checkpoint=job.checkpoint,
-            checkpoint_every_s=job.checkpoint_every_s,
+            checkpoint_every_s=job.run.checkpoint_every_s,
             progress=both,
         )
         threads = torch.get_num_threads()
-    if job.keep_weights:
-        about = {"key": job.key, "model": job.model, "n_classes": n_classes, "n_steps": n_steps}
-        save_checkpoint(
-            job.weights,
-            {
-                **about,
-                "options": options,
-                "classes": data.classes,
-                "weights": result.module.state_dict(),
-            },
-        )
-    row = job.naming | {"settings": job.settings}
-    row |= _outcome(job, task, result) | _circumstances(job, result, threads)
-    row |= _energy(job, task, result) if job.energy else {}
-    return ResultRow.parse(row, job.out.name)
+    row = job.naming | {"settings": job.settings} | _outcome(job, task, result)
+    row |= _circumstances(job, result, threads)
+    if job.run.energy:
+        row |= _energy(job, task, result)
+    stored = ResultRow.parse(row, job.out.name)
+    if job.run.keep_weights:
+        write_trained(job.trained, result.module, _describe(job, data, inputs, stored))
+    return stored
 
 
-def load_weights(path: Path, key: str) -> torch.nn.Module:
-    """Build a tested network again.
+def _describe(
+    job: FoldJob, data: EventSet, inputs: EventInputs, row: Mapping[str, Any]
+) -> TrainedFile:
+    """Say all that it takes to use a fold's network."""
+    names = ("accuracy", "uar", "macro_f1", "chance")
+    size = data.sensor_size
+    return TrainedFile(
+        key=job.key,
+        model=job.model,
+        options=job.config.model,
+        classes=inputs.classes,
+        n_steps=job.config.frames.n_steps,
+        frames=config.to_dict(job.config.frames),
+        shape=inputs.shape,
+        sensor_size=(size.width, size.height),
+        dataset=job.dataset,
+        conversion=_conversion(job.folder),
+        fingerprint=inputs.fingerprint,
+        scores={name: row[name] for name in names if row.get(name) is not None},
+        versions=row["versions"],
+    )
 
-    Args:
-        path: `FoldJob.weights` of its job.
-        key: digest of the row's naming fields; see `evfer.bench.row_key`.
 
-    Raises:
-        RecordingError: if the file is missing, damaged or of another row.
-    """
-    state = load_checkpoint(path, key)
-    if state is None:
-        raise RecordingError(
-            f"{path}: no weights of this row",
-            expected="the file that evfer bench wrote with the row",
-        )
-    module = models.create(state["model"], state["n_classes"], state["n_steps"], **state["options"])
+def _conversion(folder: Path) -> dict[str, Any]:
+    """Read how a set's clips became events; nothing where that cannot be known."""
     try:
-        module.load_state_dict(state["weights"])
-    except RuntimeError as error:
-        raise RecordingError(
-            f"{path}: weights of another network than {state['model']} builds now",
-            expected="weights written by this version of it",
-            hint="Measure it again with evfer bench --no-resume",
-        ) from error
-    return module.eval()
+        recipe = config.read_toml(folder / "conversion.toml").get("recipe")
+    except ConfigError:  # a set that evfer did not convert
+        return {}
+    if not isinstance(recipe, dict):
+        return {}
+    return {name: value for name, value in recipe.items() if name != "dataset"}
 
 
 def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> dict[str, Any]:
@@ -299,7 +329,7 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> dict[str, Any]
 
 
 def _energy(job: FoldJob, task: FoldTask, result: FoldResult) -> dict[str, Any]:
-    with _threads(job.threads):
+    with _threads(job.run.threads):
         found, reason = bill(result.module, job.model, task, result.device)
     return {"energy": found} | ({"energy_note": reason} if reason else {})
 
@@ -344,7 +374,7 @@ def _threads(number: int | None) -> Iterator[None]:
 @contextlib.contextmanager
 def _curves(job: FoldJob) -> Iterator[Callable[[TrainEvent], None]]:
     """Write epochs to TensorBoard; a resumed run goes on where its checkpoint stood."""
-    if not job.tensorboard:
+    if not job.run.tensorboard:
         yield lambda event: None
         return
     from torch.utils.tensorboard import SummaryWriter  # on use: it takes a second to import

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evfer import config, folds, recordings
-from evfer.bench import ResultRow, load_weights
-from evfer.bench.rows import read_rows
+from evfer.bench.rows import ResultRow, read_rows
+from evfer.bench.trained import SUFFIX, Trained, find_trained, load
 from evfer.datasets import cards
 from evfer.energy import EnergyReport, NetworkCounts, Pricing, build_report
 from evfer.errors import ConfigError, DataError, RecordingError, SourceError
@@ -82,7 +82,7 @@ def meter(
             operations are counted and spikes stay unknown.
         run: a results folder of `evfer bench`, or a folder of such: trained weights are taken
             from there, with the framing that they were trained for.
-        weights: one file of trained weights, `<run>/checkpoints/*.weights.pt`.
+        weights: one file of trained weights, `<run>/checkpoints/*.trained.safetensors`.
         fold: whose test clips, and whose weights of a run; by default the first.
         recipe: a bench recipe for framing and options of the network, where no run says them; by
             default the one that the set's card names, else the network's own.
@@ -180,39 +180,40 @@ def _build(
         words = f"drawn at random (seed {asked.seed})"
         remark = "The weights are random, so spikes and zeros are those of an untrained network."
         return _Found(module, frames, words, None, (remark,) if asked.place else ())
-    from evfer.energy.weights_torch import read_weights_file
-
-    about = read_weights_file(weights)
-    if about.model != model:
-        raise ConfigError(
-            f"{weights}: weights of {about.model}", expected=f"weights of {model}, as --model says"
-        )
-    if about.n_steps != settings.frames.n_steps:
-        raise ConfigError(
-            f"{weights}: trained on {about.n_steps} steps",
-            expected=f"frames.n_steps = {settings.frames.n_steps}, as the recipe {chosen} says",
-            hint="Name the recipe that it was trained with, --recipe",
-        )
+    trained = load(weights, model)
     remark = (
-        f"No row tells where {weights.name} was trained: framing is that of the recipe {chosen}, "
-        "and training clips may be among those run."
+        f"No row tells where {weights.name} was trained, so training clips may be among those run."
     )
-    module = load_weights(weights, about.key)
-    return _Found(module, settings.frames, f"trained: {weights.name}", None, (remark,))
+    frames = _framing(trained, asked)
+    return _Found(trained.module, frames, f"trained: {weights.name}", None, (remark,))
+
+
+def _framing(trained: Trained, asked: _Asked) -> FramesParams:
+    """Give the framing that a network was trained for, or what was asked for in its place."""
+    if asked.recipe is not None:
+        frames = load_config(asked.recipe, trained.about.model, "strict", asked.keys).frames
+    else:
+        over: Any = asked.keys.get("frames", {})
+        frames = config.build(FramesParams, config.merge(trained.about.frames, over), "frames")
+    if frames.n_steps != trained.about.n_steps:
+        raise ConfigError(
+            f"{trained.path}: trained on {trained.about.n_steps} steps",
+            expected=f"frames.n_steps = {frames.n_steps}, as asked for",
+            hint="Leave --recipe and frames.n_steps away: the file says how it was trained",
+        )
+    return frames
 
 
 def _trained(row: tuple[ResultRow, Path], asked: _Asked) -> _Found:
     """Build the network of a result, with the framing that it was trained for."""
     found, path = row
     run = path.parent.parent
-    module = load_weights(path, found.key)
-    remarks: list[str] = []
-    if asked.recipe is None:
-        table: Any = _recipe_of(run, found).get("frames", {})
-        over: Any = asked.keys.get("frames", {})
-        frames = config.build(FramesParams, config.merge(table, over), "frames")
-    else:
-        frames = load_config(asked.recipe, found.model, "strict", asked.keys).frames
+    trained = load(path, found.model)
+    if trained.about.key != found.key:
+        raise RecordingError(
+            f"{path}: no weights of this row", expected="the file that evfer bench wrote with it"
+        )
+    frames, remarks = _framing(trained, asked), list[str]()
     told = found.data_fingerprint
     if asked.place and told:
         now = recordings.read_index(asked.place)
@@ -225,7 +226,7 @@ def _trained(row: tuple[ResultRow, Path], asked: _Asked) -> _Found:
             "threshold may fall the other way."
         )
     words = f"trained: run {run.name}, fold {found.fold}, seed {found.seed}"
-    return _Found(module, frames, words, found, tuple(remarks))
+    return _Found(trained.module, frames, words, found, tuple(remarks))
 
 
 def _find_twin(
@@ -251,20 +252,6 @@ def _find_twin(
     return _build(partner, asked, None, frames)
 
 
-def _recipe_of(run: Path, row: ResultRow) -> Mapping[str, Any]:
-    """Read the recipe of a result out of its run's record."""
-    path = run / "run.toml"
-    for table in config.read_toml(path).get("bench", {}).values():
-        if isinstance(table, Mapping) and table.get("recipe_sha256") == row.recipe_sha256:
-            recipe: Mapping[str, Any] = table.get("recipe", {})
-            return recipe
-    raise RecordingError(
-        f"{path}: no recipe of the row of {row.model}, fold {row.fold}",
-        expected="the file that evfer bench wrote with its rows",
-        hint="Name the recipe that it was trained with, --recipe",
-    )
-
-
 def _find_row(
     model: str,
     dataset: str | None,
@@ -279,7 +266,7 @@ def _find_row(
         return None
     rows = weights.parent.parent / "rows.jsonl"
     for row in read_rows(rows).rows if weights.is_file() else ():
-        if weights.name.endswith(f"-{row.key[:8]}.weights.pt"):
+        if weights.name.endswith(f"-{row.key[:8]}{SUFFIX}"):
             if row.model != model:
                 raise ConfigError(
                     f"{weights}: weights of {row.model}",
@@ -297,8 +284,7 @@ def _search(
     found: list[tuple[ResultRow, Path]] = []
     for rows in (folder / "rows.jsonl", *sorted(folder.glob("*/rows.jsonl"))):
         for row in read_rows(rows).rows:
-            name = f"*-{row.key[:8]}.weights.pt"
-            path = next((rows.parent / "checkpoints").glob(name), None)
+            path = find_trained(rows.parent, row.key)
             there.append(f"{row.model} on {row.set_name}, fold {row.fold}")
             fits = row.model == model and (fold is None or row.fold == fold)
             if path and fits and (dataset is None or _names(row, dataset)):

@@ -67,8 +67,9 @@ def _run_remote(
     if shared:
         shared.require((job.folder,))
     _choose_gpu()
-    if on_cluster and job.threads is None:
-        job = dataclasses.replace(job, threads=workers.cluster_threads())
+    if on_cluster and job.run.threads is None:
+        options = dataclasses.replace(job.run, threads=workers.cluster_threads())
+        job = dataclasses.replace(job, run=options)
     return run_fold(job, _Throttled(callback))
 
 

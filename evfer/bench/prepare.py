@@ -1,55 +1,84 @@
-"""Measure a network on converted sets by name: find recipe and folds, then bench."""
+"""Find everything that a bench needs, and refuse what cannot be used."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from evfer import folds, recordings, transforms
-from evfer.bench import BenchConfig, BenchEvent, ResultRow, load_config, make_jobs, run
-from evfer.bench.fold import FoldJob
+from evfer import folds, models, plugins, recordings, transforms
+from evfer.bench.fold import FoldJob, RunOptions
 from evfer.bench.optimism import explain_choices, name_choices
 from evfer.datasets import cards
-from evfer.errors import ConfigError, EvferError, SourceError, UnknownNameError
-from evfer.folds import FoldPlan
-from evfer.models import Estimator, create, resolve_options
-from evfer.training.recipe import SplitParams, default_recipe, has_protocol
+from evfer.errors import ConfigError, RecordingError, SourceError, UnknownNameError
+from evfer.folds import FoldPlan, LeakReport
+from evfer.region import Region
+from evfer.training.recipe import (
+    BenchConfig,
+    SplitParams,
+    default_recipe,
+    has_protocol,
+    load_config,
+)
+from evfer.training.validation import require_people
 
-__all__ = ["Measurement", "measure", "prepare"]
+__all__ = ["Measurement", "make_jobs", "prepare", "prepare_set"]
 
 _PUBLISHED = ("paper", "code")
 _PROTOCOLS = ("strict", "loso", *_PUBLISHED)
 """Whole protocols: a way to split, and what a recipe changes for it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One set to be measured, with its folds and recipe.
+    """A network to be measured on one set, with its folds and recipe.
 
     Args:
         folder: the set's folder.
-        plan: its folds.
-        repeats: the same with the next seeds, if all is to be done more than once.
+        dataset: the set's short name, such as "demo".
+        fingerprint: digest of the set's events.
+        labels_sha256: digest of who shows what in it.
+        model: the network's name.
+        model_sha256: digest of the network's source where it is not evfer's, else empty.
+        options: all options of the network, see `evfer.models.resolve_options`.
+        estimator: whether the network fits itself; see `evfer.models.Estimator`.
         config: the recipe.
         protocol: the protocol's name.
-        leak: what the plan lets slip, in sentences.
-        options: all options of the network.
+        plans: the set's folds, and the same with the next seeds if all is to be repeated.
+        leaks: what each plan lets slip.
+        leak: what the first lets slip, in sentences.
         chosen: what test clips choose or have chosen, in one sentence.
-        estimator: whether the network fits itself; see `evfer.models.Estimator`.
+        only_folds: numbers of the folds to run.
+        seed: seed of weights, order, augmentation and dropout; a repeat takes the next.
     """
 
     folder: Path
-    plan: FoldPlan
+    dataset: str
+    fingerprint: str
+    labels_sha256: str
+    model: str
+    model_sha256: str
+    options: Mapping[str, Any]
+    estimator: bool
     config: BenchConfig
     protocol: str
+    plans: tuple[FoldPlan, ...]
+    leaks: tuple[LeakReport, ...]
     leak: tuple[str, ...]
-    repeats: tuple[FoldPlan, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
-    chosen: str = ""
-    estimator: bool = False
+    chosen: str
+    only_folds: tuple[int, ...]
+    seed: int
+
+    @property
+    def plan(self) -> FoldPlan:
+        """The set's folds, as the first seed has them."""
+        return self.plans[0]
+
+    def once(self) -> Measurement:
+        """Give the same without its repeats."""
+        return dataclasses.replace(self, plans=self.plans[:1], leaks=self.leaks[:1])
 
 
 def prepare(
@@ -65,7 +94,9 @@ def prepare(
     overrides: Mapping[str, Any] | None = None,
     only_folds: Sequence[int] | None = None,
 ) -> list[Measurement]:
-    """Find everything a bench needs, and refuse what cannot be used; nothing is written.
+    """Find everything a bench needs, by names, and refuse what cannot be used.
+
+    Nothing is written.
 
     Args:
         data: the data folder.
@@ -77,10 +108,10 @@ def prepare(
             default the set's own folds, with the recipe's choice of the epoch.
         n_folds: number of folds; by default `split.n_folds`, else that of the set's own folds, or
             the protocol's.
-        seed: seed of the splits, unless `split.seed` says another.
+        seed: seed of the training, and of the splits unless `split.seed` says another.
         eda: augmentations in place of the recipe's: a preset, or names joined by "+" or ",".
         overrides: recipe keys that count above all.
-        only_folds: numbers that every set's plan must have.
+        only_folds: numbers of the folds to run, which every set's plan must have; by default all.
 
     Raises:
         SourceError: if a set is not converted.
@@ -97,7 +128,7 @@ def prepare(
     if protocol is not None and protocol not in _PROTOCOLS:
         raise UnknownNameError("protocol", protocol, _PROTOCOLS)
     augment = None if eda is None else transforms.parse_names(eda)
-    found = []
+    measurements = []
     for name in names:
         folder = recordings.find_set(data, name)
         entries = recordings.read_index(folder)
@@ -117,89 +148,151 @@ def prepare(
         if n_folds is not None:
             split = dataclasses.replace(split, n_folds=n_folds)
         plans = _plans(folder, entries, own, kind, split, seed)
-        plan = plans[0]
-        n_classes, n_steps = len(recordings.class_names(entries)), settings.frames.n_steps
-        module = create(model, n_classes, n_steps, seed=0, **settings.model)
-        for fold in only_folds or ():
-            if not 0 <= fold < len(plan.splits):
-                raise ConfigError(
-                    f"fold {fold} of {folder.name}", expected=f"0 to {len(plan.splits) - 1}"
-                )
-        leak = (
-            *folds.explain(folds.leak(plan, entries)),
-            *folds.explain_classes(plan, entries),
+        measurements.append(
+            prepare_set(
+                folder,
+                model,
+                settings,
+                entries=entries,
+                plans=plans,
+                protocol=kind,
+                seed=seed,
+                only_folds=only_folds,
+            )
         )
-        options = resolve_options(module, settings.model)
-        estimator = isinstance(module, Estimator)
-        # it is fitted once, so nothing chooses its epoch
-        selected_on = "last" if estimator else settings.select.on
-        chosen_by_test = explain_choices(name_choices(settings, folder.name, selected_on))
-        more = (plans[1:], options, chosen_by_test, estimator)
-        found.append(Measurement(folder, plan, settings, kind, leak, *more))
-    return found
+    return measurements
 
 
-def measure(
-    measurements: Sequence[Measurement],
+def prepare_set(
+    folder: Path,
     model: str,
-    out: Path,
+    config: BenchConfig,
     *,
-    only_folds: Sequence[int] | None = None,
+    entries: Sequence[recordings.IndexEntry] | None = None,
+    plans: Sequence[FoldPlan] | None = None,
+    protocol: str | None = None,
     seed: int = 0,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    resume: bool = True,
-    workers: int | None = 1,
-    scheduler: str | None = None,
-    energy: bool = True,
-    command: str = "",
-    progress: Callable[[BenchEvent], None] | None = None,
-    failed: Callable[[FoldJob, EvferError], None] | None = None,
-) -> list[ResultRow]:
-    """Train and test a network on everything that was prepared; see `evfer.bench.bench`.
+    only_folds: Sequence[int] | None = None,
+) -> Measurement:
+    """Prepare the measurement of a network on one set.
 
-    Folds, sets and repeats alike are shared out among the workers.
+    Args:
+        folder: the set's folder, `<data>/FerDVS/<Set>`.
+        model: the network, see `evfer.models.create`.
+        config: the recipe, see `evfer.training.recipe.load_config`.
+        entries: the set's index, where it is known.
+        plans: the folds, one for each repeat; by default the set's own.
+        protocol: name for the rows; by default what made the plan.
+        seed: see `prepare`, as for the next.
+        only_folds: numbers of the folds to run.
+
+    Raises:
+        EvferError: if the set, a plan or a setting cannot be used.
+    """
+    folder = Path(folder)
+    entries = recordings.read_index(folder) if entries is None else entries
+    plans = tuple(plans) if plans else (folds.read(folder, entries),)
+    chosen = _choose(folder, plans[0], only_folds)
+    missing = sorted(set(plans[0].clip_ids) - {entry.clip_id for entry in entries})
+    if missing:
+        raise RecordingError(
+            f"{folder}: clip {missing[0]} of the folds is not in the set",
+            expected="folds made for the clips that are there",
+            hint=f"Run: evfer folds {folder}",
+        )
+    # built once, so that a setting that is wrong shows before any training
+    shape = None
+    if entries:
+        size = recordings.sensor_size(folder / entries[0].path)
+        shape = config.frames.shape(Region(0, 0, size.width, size.height))
+        if config.frames.resize == "none":
+            config.check_frames(size)
+    module = models.create(
+        model,
+        len(recordings.class_names(entries)),
+        config.frames.n_steps,
+        seed=0,
+        shape=shape,
+        **config.model,
+    )
+    estimator = isinstance(module, models.Estimator)
+    if config.select.on == "inner_validation" and not estimator:
+        subject = {entry.clip_id: entry.subject for entry in entries}
+        for plan in plans:
+            for fold in chosen:
+                require_people((subject[plan.clip_ids[i]] for i in plan.splits[fold].train), fold)
+    leaks = tuple(folds.leak(plan, entries) for plan in plans)
+    # it is fitted once, so nothing chooses its epoch
+    selected_on = "last" if estimator else config.select.on
+    return Measurement(
+        folder=folder,
+        dataset=_dataset_name(folder.name),
+        fingerprint=recordings.fingerprint_text((e.clip_id, e.events_sha256) for e in entries)[1],
+        labels_sha256=recordings.labels_digest(entries),
+        model=model,
+        model_sha256=plugins.source_digest("evfer.models", model),
+        options=models.resolve_options(module, config.model),
+        estimator=estimator,
+        config=config,
+        protocol=protocol or plans[0].kind,
+        plans=plans,
+        leaks=leaks,
+        leak=(*folds.explain(leaks[0]), *folds.explain_classes(plans[0], entries)),
+        chosen=explain_choices(name_choices(config, folder.name, selected_on)),
+        only_folds=chosen,
+        seed=seed,
+    )
+
+
+def make_jobs(
+    measurements: Iterable[Measurement],
+    out: Path,
+    options: RunOptions = RunOptions(),  # noqa: B008
+) -> list[FoldJob]:
+    """Make the jobs of what was prepared, in order of set, repeat and fold.
 
     Args:
         measurements: what `prepare` found.
-        model: the network.
-        out: the run's folder.
-        only_folds: numbers of the folds to run; by default all.
-        seed: seed of weights, order, augmentation and dropout; a repeat takes the next.
-        device: where to train.
-        resume: keep rows that are there, and go on from checkpoints.
-        workers: folds to train at a time.
-        scheduler: address of a running Dask scheduler to train on.
-        energy: count operations on the test clips.
-        command: what the user typed, for `run.toml`.
-        progress: called for each row, and while folds train.
-        failed: called with each fold that fails; see `evfer.bench.run`.
+        out: the run's folder; its name is the run's name.
+        options: how they are run.
     """
-    jobs = [
-        dataclasses.replace(job, repeats=1 + len(item.repeats))
-        for item in measurements
-        for repeat, plan in enumerate((item.plan, *item.repeats))
-        for job in make_jobs(
-            [item.folder],
-            model,
-            item.config,
-            out=out,
-            plans={item.folder.name: plan},
-            only_folds=only_folds,
+    return [
+        FoldJob(
+            folder=item.folder,
+            dataset=item.dataset,
+            fingerprint=item.fingerprint,
+            labels_sha256=item.labels_sha256,
+            model=item.model,
+            model_sha256=item.model_sha256,
+            config=item.config,
+            plan=plan,
+            fold=fold,
+            leak=leak,
             protocol=item.protocol,
-            seed=seed + repeat,
-            device=device,
-            energy=energy,
+            seed=item.seed + repeat,
+            out=Path(out),
+            options=item.options,
+            run=options,
+            repeats=len(item.plans),
         )
+        for item in measurements
+        for repeat, (plan, leak) in enumerate(zip(item.plans, item.leaks, strict=True))
+        for fold in item.only_folds
     ]
-    return run(
-        jobs,
-        resume=resume,
-        workers=workers,
-        scheduler=scheduler,
-        command=command,
-        progress=progress,
-        failed=failed,
-    )
+
+
+def _choose(folder: Path, plan: FoldPlan, only_folds: Sequence[int] | None) -> tuple[int, ...]:
+    numbers = tuple(split.fold for split in plan.splits)
+    for fold in only_folds or ():
+        if fold not in numbers:
+            raise ConfigError(f"fold {fold} of {folder.name}", expected=f"0 to {len(numbers) - 1}")
+    return tuple(sorted(set(only_folds))) if only_folds is not None else numbers
+
+
+def _dataset_name(set_name: str) -> str:
+    """Give the short name of a set: that of its card, or its own without the ending."""
+    card = cards.find_by_set(set_name)
+    return card.name if card else set_name.removesuffix("DVS").casefold()
 
 
 def _plans(

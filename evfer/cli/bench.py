@@ -15,8 +15,7 @@ from evfer.cli._failures import Failures
 from evfer.errors import EvferError
 
 if TYPE_CHECKING:
-    from evfer.bench import BenchEvent, ResultRow
-    from evfer.bench.prepare import Measurement
+    from evfer.bench import BenchEvent, Measurement, ResultRow
     from evfer.training import TrainEvent
 
 
@@ -83,13 +82,13 @@ def command(
     One row is written the moment a fold ends; a run that was stopped goes on where it was.
     """
     from evfer import config
-    from evfer.bench.prepare import measure, prepare
+    from evfer.bench import RunOptions, make_jobs, prepare, run
 
-    chosen = _numbers(only_folds)
+    numbers = _numbers(only_folds)
     overrides = config.parse_overrides(assignments)
     if epochs is not None:
         overrides = config.merge(overrides, {"train": {"epochs": epochs}})
-    found = prepare(
+    measurements = prepare(
         Path(data),
         model,
         datasets=datasets,
@@ -99,32 +98,26 @@ def command(
         seed=seed,
         eda=eda,
         overrides=overrides,
-        only_folds=chosen,
+        only_folds=numbers,
     )
-    for item in found:
+    for item in measurements:
         _announce(item)
     if dry_run:
-        for item in found:
+        for item in measurements:
             console.echo(f"# {item.folder.name}")
             shown = config.to_dict(item.config) | item.config.shaping
             console.echo(config.to_toml(shown | item.config.resolved(item.options)))
         return
     folder = Path(out) / (run_name or model.replace(":", "-"))
+    options = RunOptions(device=device, workers=workers, scheduler=scheduler, energy=energy)
+    jobs = make_jobs(measurements, folder, options)
     with console.Progress() as progress:
         news = BenchProgress(progress)
         failures = Failures(progress, lambda: bool(news.rows))
         try:
-            rows = measure(
-                found,
-                model,
-                folder,
-                only_folds=chosen,
-                seed=seed,
-                device=device,
+            rows = run(
+                jobs,
                 resume=resume,
-                workers=workers,
-                scheduler=scheduler,
-                energy=energy,
                 command=shlex.join(["evfer", *sys.argv[1:]]),
                 progress=news,
                 failed=failures,
@@ -158,7 +151,7 @@ def _announce(item: Measurement) -> None:
     settings, plan = item.config, item.plan
     frames, train = settings.frames, settings.train
     names = [str(table["name"]) for table in settings.augment]
-    rounds = len(item.repeats) + 1
+    rounds = len(item.plans)
     repeats = f", {rounds} times with seeds {plan.seed} to {plan.seed + rounds - 1}"
     passes = f"{train.epochs} epoch{'' if train.epochs == 1 else 's'}"
     training = f"{passes}, protocol {item.protocol}, epoch chosen by {settings.select.on}"

@@ -80,6 +80,7 @@ def command(
     """
     from evfer import config
     from evfer import study as studies
+    from evfer.bench import RunOptions
 
     overrides = config.parse_overrides(assignments)
     given = {
@@ -98,7 +99,8 @@ def command(
     budget_s = None if budget is None else studies.parse_duration(budget)
     found = studies.load_study(recipe, overrides)
     folder = Path(out) / (run_name or found.name)
-    grid = studies.lay_out(found, Path(data), folder, device=device)
+    options = RunOptions(device=device, workers=workers, scheduler=scheduler)
+    grid = studies.lay_out(found, Path(data), folder, options)
     _announce(grid)
     if dry_run:
         _print_state(studies.examine(grid))
@@ -113,8 +115,6 @@ def command(
             state = studies.run_study(
                 grid,
                 budget_s=budget_s,
-                workers=workers,
-                scheduler=scheduler,
                 resume=resume,
                 command=shlex.join(["evfer", *sys.argv[1:]]),
                 progress=news,

@@ -19,7 +19,7 @@ from evfer.convert.recipe import ConversionConfig, open_dataset
 from evfer.datasets.base import Clip, Dataset, open_frames
 from evfer.emulator import Seed, create
 from evfer.errors import SourceError, VideoError
-from evfer.events import SensorSize, from_raw
+from evfer.events import Events, SensorSize, from_raw
 from evfer.faces import FaceClip, FaceCut, align, find_apex, plan_cut, track
 from evfer.faces.apex import LEAST_HEIGHT
 from evfer.files import sha256_file
@@ -29,8 +29,11 @@ from evfer.recordings.index import IndexEntry
 from evfer.video import FrameSource
 
 __all__ = [
+    "AlignedClip",
+    "ConvertedClip",
     "aligned_clip",
     "convert_clip",
+    "events_of_frames",
     "index_entry",
     "recording_path",
     "recover_frames",
@@ -62,22 +65,13 @@ def convert_clip(
         said = _identity(dataset, clip, source_sha256) | _remarks(frames)
         recorded.write(path, frames, dataset, said)
         return index_entry(path, clip, recordings.inspect(path))
-    found = _align_frames(frames, clip, settings)
-    aligned, times_s = found.face, found.times_s
-    camera = create(settings.emulator, _seed(settings, dataset.name, clip))
-    # crop by crop and pair by pair, so that a clip of any length fits
-    pieces = []
-    for piece, piece_times in interpolate_pairs(aligned, times_s, settings.interpolation):
-        pieces.append(from_raw(camera.run(piece, piece_times)))
-    events = np.concatenate(pieces)
-    del pieces
-    size = settings.faces.size
-    fps = _rate(times_s)
+    converted = events_of_frames(frames, clip, settings, dataset.name)
+    found, aligned, times_s = converted.aligned, converted.aligned.face, converted.aligned.times_s
     shaping = settings.shaping_of(clip)
     attributes: dict[str, str | int | float] = {
         **_identity(dataset, clip, source_sha256),
         "source_frames": found.n_source,
-        "source_fps": fps,
+        "source_fps": _rate(times_s),
         **found.attributes,
         **_remarks(frames),
         "faces": config.canonical_json(config.to_dict(aligned.report)),
@@ -89,12 +83,52 @@ def convert_clip(
     }
     recordings.write(
         path,
-        events,
-        SensorSize(size, size),
+        converted.events,
+        converted.sensor_size,
         attributes,
         duration_us=round(float(times_s[-1]) * 1e6),
     )
     return index_entry(path, clip, recordings.inspect(path))
+
+
+@dataclass(frozen=True, eq=False)
+class ConvertedClip:
+    """A clip's events, and the faces that they were made of.
+
+    Args:
+        events: structured events of `EVENT_DTYPE`, sorted by time.
+        sensor_size: the sensor that they lie on.
+        aligned: the faces and their times.
+    """
+
+    events: Events
+    sensor_size: SensorSize
+    aligned: AlignedClip
+
+
+def events_of_frames(
+    frames: FrameSource, clip: Clip, settings: ConversionConfig, dataset: str
+) -> ConvertedClip:
+    """Make events of a clip's frames: follow the face, cut it out, make frames between, emulate.
+
+    Args:
+        frames: the frames.
+        clip: names the clip; its sensor's pattern is drawn from its name and the data set's.
+        settings: the recipe, resolved.
+        dataset: the data set's name.
+
+    Raises:
+        VideoError: if the frames cannot be read.
+        FaceError: if no face can be followed.
+    """
+    aligned = _align_frames(frames, clip, settings)
+    camera = create(settings.emulator, _seed(settings, dataset, clip))
+    # crop by crop and pair by pair, so that a clip of any length fits
+    pieces = []
+    for piece, times_s in interpolate_pairs(aligned.face, aligned.times_s, settings.interpolation):
+        pieces.append(from_raw(camera.run(piece, times_s)))
+    size = SensorSize(settings.faces.size, settings.faces.size)
+    return ConvertedClip(np.concatenate(pieces), size, aligned)
 
 
 def aligned_clip(
@@ -112,7 +146,7 @@ def aligned_clip(
 
 
 @dataclass(frozen=True, eq=False)
-class _Aligned:
+class AlignedClip:
     """The part of a clip that is converted: faces, times from 0, and where it lies."""
 
     face: FaceCut
@@ -125,6 +159,7 @@ class _Aligned:
 
     @property
     def attributes(self) -> dict[str, str | int]:
+        """What a recording says of the part."""
         said: dict[str, str | int] = {
             "range": self.range,
             "first_frame": self.first,
@@ -133,7 +168,7 @@ class _Aligned:
         return said if self.apex is None else {**said, "apex_frame": self.apex}
 
 
-def _align_frames(frames: FrameSource, clip: Clip, settings: ConversionConfig) -> _Aligned:
+def _align_frames(frames: FrameSource, clip: Clip, settings: ConversionConfig) -> AlignedClip:
     times_s = np.asarray(frames.times_s, np.float64)
     n_source = len(times_s)
     if n_source < 2:
@@ -146,23 +181,23 @@ def _align_frames(frames: FrameSource, clip: Clip, settings: ConversionConfig) -
         part = span.Part(frames, *chosen)
         tracked = track(part, settings.faces)
         face = plan_cut(tracked, settings.faces, _rate(part.times_s))
-        return _Aligned(face, part.times_s, "frames", *chosen, n_source)
+        return AlignedClip(face, part.times_s, "frames", *chosen, n_source)
     fps = _rate(times_s)
     if settings.clip.range == "full":
         face = plan_cut(track(frames, settings.faces), settings.faces, fps)
-        return _Aligned(face, times_s, "full", 0, n_source - 1, n_source)
+        return AlignedClip(face, times_s, "full", 0, n_source - 1, n_source)
     return _align_to_apex(frames, times_s, fps, settings)
 
 
 def _align_to_apex(
     frames: FrameSource, times_s: NDArray[np.float64], fps: float, settings: ConversionConfig
-) -> _Aligned:
+) -> AlignedClip:
     tracked = track(frames, settings.faces)
     found = find_apex(tracked.track.points, fps, settings.faces, missed=tracked.track.missed)
     if found.frame:
         part = span.Part(frames, 0, found.frame)
         face = plan_cut(tracked, settings.faces, _rate(part.times_s), stop=found.frame + 1)
-        return _Aligned(face, part.times_s, "to-apex", 0, found.frame, len(times_s), found.frame)
+        return AlignedClip(face, part.times_s, "to-apex", 0, found.frame, len(times_s), found.frame)
     face = plan_cut(tracked, settings.faces, fps)
     remark = (
         f"No apex was found, so that the whole clip is kept: brows and mouth stay displaced by "
@@ -170,7 +205,7 @@ def _align_to_apex(
     )
     report = dataclasses.replace(face.report, warnings=(*face.report.warnings, remark))
     face = dataclasses.replace(face, report=report)
-    return _Aligned(face, times_s, "full", 0, len(times_s) - 1, len(times_s))
+    return AlignedClip(face, times_s, "full", 0, len(times_s) - 1, len(times_s))
 
 
 def recover_frames(

@@ -2,16 +2,16 @@
 
     frames (n, t, 2, h, w), channel 0 = polarity off -> create(...) -> logits (n, n_classes)
 
-A model is a function of `n_classes`, `n_steps` and options that gives a `torch.nn.Module`; see
-`evfer.plugins` for how to bring one's own. One that is not trained by gradients fits itself; see
-`Estimator`.
+A model is a function of `n_classes`, `n_steps` and options that gives a `torch.nn.Module`; it may
+take `in_channels` and `size` too. See `evfer.plugins` for how to bring one's own. One that is not
+trained by gradients fits itself; see `Estimator`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,7 +25,13 @@ __all__ = ["Estimator", "count_parameters", "create", "resolve_options"]
 
 
 def create(
-    name: str, n_classes: int = 6, n_steps: int = 6, *, seed: int | None = None, **options: Any
+    name: str,
+    n_classes: int = 6,
+    n_steps: int = 6,
+    *,
+    seed: int | None = None,
+    shape: Sequence[int] | None = None,
+    **options: Any,
 ) -> nn.Module:
     """Build a network by name.
 
@@ -35,6 +41,8 @@ def create(
         n_steps: frames of a sequence, at least 1.
         seed: seed of the initial weights, leaving PyTorch's global generator as it was; None
             draws them from the global generator.
+        shape: of what it will be fed, (t, c, h, w). A model that takes `in_channels` or `size`
+            is told c and (h, w); one that does not ask is not told.
         options: the model's own, such as `SpikingFERParams` has.
 
     Returns:
@@ -51,6 +59,10 @@ def create(
         )
     factory = plugins.load("evfer.models", name)
     _check_options(name, factory, options)
+    if shape is not None:
+        asked = inspect.signature(factory).parameters
+        fed = {"in_channels": shape[1], "size": tuple(shape[2:])}
+        options = {key: value for key, value in fed.items() if key in asked} | options
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.default_generator.manual_seed(seed)

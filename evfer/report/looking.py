@@ -15,6 +15,7 @@ from PIL import Image
 from evfer import recordings
 from evfer.bench.row_fields import Prediction
 from evfer.bench.rows import ResultRow
+from evfer.bench.trained import SUFFIX
 from evfer.errors import EvferError
 from evfer.pictures import LIGHT, accumulate, event_picture
 from evfer.pictures.text import shorten
@@ -28,7 +29,6 @@ __all__ = ["Look", "Looks", "RateMap", "collect_looks", "look_figure"]
 _MOST_CLIPS = 4
 _MOST_LAYERS = 5
 _MOST_LOOKS = 4
-_WEIGHTS = ".weights.pt"
 _SIDE = 160
 """Pixels of a map in the figure."""
 
@@ -128,7 +128,7 @@ def _find_weights(
             continue
         if run.folder not in files:
             files[run.folder] = _list_weights(run.folder / "checkpoints")
-        if not files[run.folder] or not run.recipe(row):
+        if not files[run.folder]:
             continue
         path = files[run.folder].get(row.key[:8])
         if path is not None:
@@ -138,8 +138,8 @@ def _find_weights(
 
 def _list_weights(folder: Path) -> dict[str, Path]:
     """List files of tested weights by the digits that end their names."""
-    found = sorted(folder.glob(f"*{_WEIGHTS}")) if folder.is_dir() else []
-    return {path.name.removesuffix(_WEIGHTS).rpartition("-")[2]: path for path in found}
+    found = sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
+    return {path.name.removesuffix(SUFFIX).rpartition("-")[2]: path for path in found}
 
 
 def _look(
@@ -154,8 +154,7 @@ def _look(
 
     chosen = _choose(row)
     shown = [recordings.read(find_recording(arena, said.clip_id, runs, data)) for said in chosen]
-    recipe: Mapping[str, Any] = runs[row.run].recipe(row)
-    maps = rate_maps(row, weights, recipe, shown, _MOST_LAYERS)
+    maps = rate_maps(row, weights, shown, _MOST_LAYERS)
     if not any(maps):
         return ()
     looks = []

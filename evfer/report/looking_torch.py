@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from spikingjelly.activation_based.neuron import BaseNode
 from torch import nn
 
-from evfer import config
-from evfer.bench import ResultRow, load_weights
-from evfer.energy.weights_torch import read_weights_file
+from evfer.bench import ResultRow, load
 from evfer.errors import RecordingError
 from evfer.frames import FramesParams, fill_frames
 from evfer.models.neurons import SpikingJellyNode, SpikingNode
@@ -32,7 +30,6 @@ NamedMap = tuple[str, NDArray[np.float64]]
 def rate_maps(
     row: ResultRow,
     weights: Path,
-    recipe: Mapping[str, Any],
     recordings: Sequence[Recording],
     most: int,
 ) -> list[list[NamedMap]]:
@@ -41,7 +38,6 @@ def rate_maps(
     Args:
         row: the result.
         weights: the file of its weights.
-        recipe: what it was trained by, for the framing.
         recordings: the clips.
         most: layers to give, one for each size of map, the last of its size.
 
@@ -50,13 +46,15 @@ def rate_maps(
         layers for a network without spiking ones that keep places apart.
 
     Raises:
-        EvferError: if weights or recipe cannot be used.
+        EvferError: if the weights cannot be used.
     """
-    module = _load(row, weights)
+    # a report runs no code that results name, so networks of others are refused
+    trained = load(weights)
+    if trained.about.key != row.key:
+        raise RecordingError(f"{weights.name}: no weights of this row", expected="those of it")
+    module, frames = trained.module, trained.frames
     if not _nodes(module):
         return [[] for _ in recordings]
-    table = recipe.get("frames", {})
-    frames = config.build(FramesParams, table if isinstance(table, Mapping) else {}, "frames")
     found = []
     for recording in recordings:
         x = torch.from_numpy(_frame(recording, frames).astype(np.float32))[None]
@@ -68,24 +66,6 @@ def rate_maps(
         [(name.removesuffix(".node"), maps[name]) for name in names if name in maps]
         for maps in found
     ]
-
-
-def _load(row: ResultRow, weights: Path) -> nn.Module:
-    """Build a row's network, but none whose name says which code to run."""
-    model = read_weights_file(weights).model
-    if ":" in model or model != row.model:
-        raise RecordingError(
-            f"{weights.name}: weights of {model}",
-            expected=f"those of {row.model}, a network known by its name",
-            hint="A report runs no code that results name",
-        )
-    try:
-        return load_weights(weights, row.key)
-    except (TypeError, KeyError, ValueError) as error:
-        raise RecordingError(
-            f"{weights.name}: these weights do not fit {model}",
-            expected="weights of the network as this evfer builds it",
-        ) from error
 
 
 def _frame(recording: Recording, params: FramesParams) -> NDArray[Any]:

@@ -6,12 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from evfer import config, recordings
-from evfer.bench import ResultRow, make_jobs
+from evfer.bench import ResultRow, RunOptions, make_jobs, prepare
 from evfer.bench.fold import FoldJob
-from evfer.bench.prepare import prepare
 from evfer.bench.rows import read_rows
 from evfer.errors import SourceError
 from evfer.study.recipe import StudyConfig
@@ -70,8 +69,7 @@ def lay_out(
     study: StudyConfig,
     data: Path,
     out: Path,
-    *,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    options: RunOptions = RunOptions(),  # noqa: B008 (frozen)
 ) -> Grid:
     """Lay a study out, and refuse what cannot be used; nothing is written.
 
@@ -82,12 +80,15 @@ def lay_out(
         study: the recipe.
         data: the data folder.
         out: the study's folder.
-        device: where to train.
+        options: how folds are run; whether weights are kept is the recipe's to say.
 
     Raises:
         EvferError: for a set, name, value or recipe that cannot be used.
     """
     sets, params = study.study.sets(), study.study
+    options = dataclasses.replace(
+        options, keep_weights=params.keep_weights, tensorboard=False, energy=False
+    )
     names = _factor_names(sets.values())
     members = {
         name: frozenset(names[config.digest(table)] for table in tables)
@@ -115,18 +116,7 @@ def lay_out(
                 overrides=study.changes,
             )
             leaks[item.folder.name] = item.leak
-            jobs = make_jobs(
-                [item.folder],
-                model,
-                item.config,
-                out=out,
-                plans={item.folder.name: item.plan},
-                protocol=item.protocol,
-                device=device,
-                keep_weights=params.keep_weights,
-                tensorboard=False,
-                energy=False,
-            )
+            jobs = make_jobs([item.once()], out, options)
             for a, (name, tables) in enumerate(sets.items()):
                 settings = dataclasses.replace(
                     item.config, name=f"{item.config.name} {name}", augment=tables

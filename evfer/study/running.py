@@ -94,8 +94,6 @@ def run_study(
     grid: Grid,
     *,
     budget_s: float | None = None,
-    workers: int | None = 1,
-    scheduler: str | None = None,
     resume: bool = True,
     command: str = "",
     progress: Callable[[BenchEvent], None] | None = None,
@@ -109,8 +107,6 @@ def run_study(
         budget_s: time to spend. A fold is not begun if folds like it take longer than what is
             left, and one that is still running then is left at the end of an epoch, to go on from
             its checkpoint another time, unless it needs no more than half a minute.
-        workers: folds at a time, each in a process of its own.
-        scheduler: address of a running Dask scheduler to train on.
         resume: keep rows and checkpoints that are there.
         command: what the user typed, for `run.toml`.
         progress: called with each piece of news.
@@ -151,8 +147,6 @@ def run_study(
         run(
             grid.jobs,
             resume=resume,
-            workers=workers,
-            scheduler=scheduler,
             command=command,
             progress=tell,
             admit=admit,
@@ -160,7 +154,7 @@ def run_study(
         )
     except _TimeIsUpError:
         stopped = True
-    seconds_left = pace.expect_all([*left.values()], workers or 1)
+    seconds_left = pace.expect_all([*left.values()], grid.jobs[0].run.workers or 1)
     return State(len(grid.jobs) - len(left), len(grid.jobs), stopped, seconds_left)
 
 

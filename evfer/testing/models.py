@@ -37,13 +37,9 @@ def check_model(
 
     from evfer.models import Estimator, create
 
-    def build(seed: int = 0, **changes: int) -> nn.Module:
-        return create(
-            name,
-            **{"n_classes": n_classes, "n_steps": n_steps, **changes},
-            seed=seed,
-            **options,
-        )
+    def build(seed: int = 0, n_classes: int = n_classes, n_steps: int = n_steps) -> nn.Module:
+        shape = (n_steps, 2, size, size)
+        return create(name, n_classes, n_steps, seed=seed, shape=shape, **options)
 
     module, twin = build(), build()
     for key, value in module.state_dict().items():
