@@ -11,7 +11,17 @@ PACKAGE = Path(__file__).parent.parent / "evfer"
 
 LAYERS = [
     {"errors"},
-    {"chunks", "events", "config", "files", "locks", "plugins", "provenance", "region"},
+    {
+        "chunks",
+        "events",
+        "config",
+        "csv_files",
+        "files",
+        "locks",
+        "plugins",
+        "provenance",
+        "region",
+    },
     {"store", "video", "index", "workers", "formats"},
     {"faces", "heads", "interpolation", "emulator", "frames", "transforms", "pictures"},
     {"datasets", "folds", "models", "metrics", "recipe", "holdout"},
