@@ -265,3 +265,16 @@ class TestAsTyped:
         before = sorted(tmp_path.rglob("*"))
         run("--dataset", "folder", "--source", clips, "--deep")
         assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("depth", ["normal", "deep"])
+def test_clips_that_do_not_change_are_counted(tmp_path, depth):
+    for name, moves in (("still", False), ("moving", True)):
+        folder = tmp_path / "happy" / "anna" / name
+        folder.mkdir(parents=True)
+        for k in range(4):
+            pixels = np.random.default_rng(k * moves).integers(0, 255, (32, 32), np.uint8)
+            cv2.imwrite(str(folder / f"{k:03d}.png"), pixels)
+    warnings = " ".join(check(Folder(), tmp_path, depth=depth).warnings)
+    assert "1 of 2 clips do not change from frame to frame" in warnings
+    assert "happy/anna/still" in warnings

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "evfer"
 
 LAYERS = [
     {"errors"},
-    {"events", "config", "files", "locks", "plugins", "provenance", "region"},
+    {"events", "config", "csv_files", "files", "locks", "plugins", "provenance", "region"},
     {"recordings", "video", "workers", "formats"},
     {"faces", "heads", "interpolation", "emulator", "frames", "transforms", "pictures"},
     {"datasets", "folds", "models", "metrics"},

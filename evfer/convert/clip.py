@@ -298,6 +298,8 @@ def index_entry(path: Path, clip: Clip, found: Mapping[str, Any]) -> IndexEntry:
         first_frame=first if filmed else None,
         last_frame=last if filmed else None,
         source_frames=n_source if filmed else None,
+        source_sha256=found.get("source_sha256"),
+        person=clip.person or None,
     )
 
 

@@ -7,6 +7,7 @@ it came from, of the version that made it. That a file is there says nothing.
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from evfer.convert import recorded, span
 from evfer.convert.clip import index_entry, recording_path
 from evfer.convert.recipe import ConversionConfig
 from evfer.datasets.base import Clip, Dataset, Skipped, Survey
+from evfer.datasets.people import name_key, warn_spellings
 from evfer.emulator import require_backend
 from evfer.errors import ConfigError, EvferError, RecordingError, SourceError
 from evfer.interpolation import require_method
@@ -154,7 +156,15 @@ def plan(
         (*found.unreadable, *_lost(survey)),
         tuple(sorted(strangers)),
         tuple(found.stale),
-        (*survey.warnings, *span.warn_unknown(settings.clip, survey.clips)),
+        tuple(
+            dict.fromkeys(
+                (
+                    *survey.warnings,
+                    *warn_spellings(clip.person or clip.subject for clip in survey.clips),
+                    *span.warn_unknown(settings.clip, survey.clips),
+                )
+            )
+        ),
         frozenset(clip.clip_id for clip in survey.clips) - wanted - set(looked),
         survey.clips,
     )
@@ -357,9 +367,25 @@ def _spell(value: object) -> str:
 
 
 def _select(survey: Survey, limit: int | None, subjects: tuple[str, ...]) -> set[str]:
-    known = {clip.subject for clip in survey.clips}
-    for subject in subjects:
-        if subject not in known:
-            raise ConfigError(f'subject "{subject}"', expected="one of " + ", ".join(sorted(known)))
-    chosen = [clip for clip in survey.clips if not subjects or clip.subject in subjects]
+    # as the source spells people, or as their folders are named
+    names = {clip.person or clip.subject for clip in survey.clips}
+    known = {_same_text(n): n for n in {clip.subject for clip in survey.clips} | names}
+    wanted = [_same_text(subject) for subject in subjects]
+    for subject, text in zip(subjects, wanted, strict=True):
+        if text not in known:
+            like = sorted(name for name in names if name_key(name) == name_key(subject))
+            raise ConfigError(
+                f'subject "{subject}"',
+                expected="one of " + ", ".join(sorted(names)),
+                hint=f"Here the name is spelt {' and '.join(like)}" if like else "",
+            )
+    chosen = [
+        clip
+        for clip in survey.clips
+        if not subjects or {_same_text(clip.subject), _same_text(clip.person)} & set(wanted)
+    ]
     return {clip.clip_id for clip in chosen[:limit]}
+
+
+def _same_text(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip()

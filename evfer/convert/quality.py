@@ -1,9 +1,11 @@
-"""Which recordings somebody should look at, from what the face stage wrote into the index."""
+"""Which recordings somebody should look at, from what the index says of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from evfer.datasets import people
+from evfer.datasets.tree import name_some
 from evfer.faces.report import LARGE_OUTSIDE, LARGE_RESIDUAL, SMALL_IOD
 from evfer.recordings.index import IndexEntry
 
@@ -13,7 +15,7 @@ _NAMED = 5
 
 
 def find_concerns(entries: Sequence[IndexEntry]) -> tuple[str, ...]:
-    """Say in sentences where the face was missing, small, turned or cut off.
+    """Say where the face was missing, small, turned or cut off, and what is empty or twice there.
 
     Args:
         entries: a set's index.
@@ -37,7 +39,19 @@ def find_concerns(entries: Sequence[IndexEntry]) -> tuple[str, ...]:
             [(e, f"{e.outside:.0%}") for e in entries if (e.outside or 0) > LARGE_OUTSIDE],
         ),
     )
-    return tuple(
+    still = [entry.clip_id for entry in entries if not entry.n_events]
+    empty = f"{len(still)} of {len(entries)} clips hold no event: {name_some(still)}"
+    return (
+        *([empty] if still else []),
+        *map(people.describe_copies, people.copies(entries)),
+        *_describe(kinds),
+    )
+
+
+def _describe(
+    kinds: Iterable[tuple[str, Sequence[tuple[IndexEntry, str]]]],
+) -> Iterator[str]:
+    yield from (
         f"{len(found)} clip{'s' * (len(found) > 1)}: {what}: {_name(found)}"
         for what, found in kinds
         if found

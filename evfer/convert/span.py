@@ -14,7 +14,6 @@ included. Clips that the table does not name are cut as their data set's card sa
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from evfer.csv_files import read_cells
 from evfer.datasets import cards
 from evfer.datasets.base import Clip
 from evfer.datasets.tree import name_some
@@ -187,12 +187,8 @@ def read_table(path: Path) -> dict[str, tuple[int, int]]:
         ConfigError: if it cannot be read, a column is missing, a number is none, or a clip has
             two lines; the message names the file and line.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path}: {error}", expected=_COLUMNS) from error
-    header = [cell.strip().casefold() for cell in lines[0]] if lines else []
+    lines = read_cells(path, _COLUMNS, ConfigError)
+    header = [cell.casefold() for cell in lines[0][1]] if lines else []
     places = []
     for names in (("clip", "clip_id"), ("first", "first_frame"), ("last", "last_frame")):
         found = [header.index(name) for name in names if name in header]
@@ -201,10 +197,8 @@ def read_table(path: Path) -> dict[str, tuple[int, int]]:
         places.append(found[0])
     result: dict[str, tuple[int, int]] = {}
     seen: dict[str, int] = {}
-    for number, line in enumerate(lines[1:], start=2):
-        if not any(cell.strip() for cell in line):
-            continue
-        cells = [line[place].strip() if place < len(line) else "" for place in places]
+    for number, line in lines[1:]:
+        cells = [line[place] if place < len(line) else "" for place in places]
         clip, pair = cells[0], tuple(int(c) if c.isdecimal() else -1 for c in cells[1:])
         fault = "the id of a clip" if not clip else _fault(pair)
         if fault:

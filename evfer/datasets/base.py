@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -54,6 +55,7 @@ class Clip:
         locator: where the data set finds the frames, relative to the source.
         native_id: the clip's name in the source.
         fps: frames a second, or None where the file says it.
+        person: the person as the source spells them, where that is not `subject`.
     """
 
     subject: str
@@ -63,6 +65,7 @@ class Clip:
     locator: str
     native_id: str
     fps: float | None = None
+    person: str = ""
 
     @property
     def clip_id(self) -> str:
@@ -157,7 +160,7 @@ def expression(word: str) -> str | None:
         >>> expression("Happiness"), expression("waving")
         ('happy', None)
     """
-    plain = word.strip().casefold()
+    plain = unicodedata.normalize("NFKC", word).strip().casefold()
     plain = _SYNONYMS.get(plain, plain)
     return plain if plain in LABEL_CODES else None
 

@@ -30,7 +30,10 @@ from evfer.datasets.base import (
     Survey,
 )
 from evfer.datasets.cards import Card
+from evfer.datasets.people import warn_spellings
+from evfer.datasets.tree import name_some
 from evfer.errors import DataError, SourceError, VideoError
+from evfer.files import sha256_file
 from evfer.formats import EventSource
 from evfer.video import FrameSource
 
@@ -221,6 +224,7 @@ class _Look:
     size: str
     n_frames: int = 0
     rate: str = ""
+    still: bool = False
 
 
 def check(
@@ -263,21 +267,29 @@ def check(
     except SourceError as error:
         return dataclasses.replace(base, problem=Problem(error.found, error.expected, error.hint))
     looks: list[_Look] = []
+    still: list[str] = []
     faults: list[ClipFault] = []
     if depth == "deep" or (depth == "normal" and dataset.needs_source):
         for number, clip in enumerate(survey.clips, start=1):
             try:
                 looks.append(_look(dataset, clip, source, every_frame=depth == "deep"))
+                still += [clip.native_id] if looks[-1].still else []
             except DataError as error:
                 reason = " ".join(str(error).split())
                 faults.append(ClipFault(clip.clip_id, clip.native_id, reason))
             if on_progress:
                 on_progress(number, len(survey.clips))
-    warnings = survey.warnings
+    spelt = warn_spellings(clip.person or clip.subject for clip in survey.clips)
+    warnings = tuple(dict.fromkeys((*survey.warnings, *spelt)))
     if depth == "deep" and dataset.needs_source:
         unread = {fault.clip_id for fault in faults}
         whole = [clip for clip in survey.clips if clip.clip_id not in unread]
         warnings += _same_bytes(dataset, whole, source)
+    if still:
+        warnings += (
+            f"{len(still)} of {len(survey.clips)} clips do not change from frame to frame, and "
+            f"become recordings without an event: {name_some(still)}",
+        )
     counted = _count(base, survey, card)
     return dataclasses.replace(
         counted,
@@ -337,19 +349,31 @@ def _look(dataset: Dataset, clip: Clip, source: Path | None, *, every_frame: boo
         raise VideoError(
             f"{clip.native_id}: {len(times_s)} frame", expected="at least two, or nothing changes"
         )
-    size = _decode(frames, None if every_frame or _doubtful(_files(frames)) else 1)
+    files = _files(frames)
+    whole = every_frame or _doubtful(files)
+    size, still = _decode(frames, None if whole else 1)
     rate = (len(times_s) - 1) / (times_s[-1] - times_s[0])
-    return _Look(size, len(times_s), f"{rate:.5g}")
+    return _Look(size, len(times_s), f"{rate:.5g}", still if whole else _same_files(files))
 
 
-def _decode(frames: FrameSource, count: int | None) -> str:
-    """Decode the first frames, or all, and give the size of a picture."""
-    size = ""
+def _decode(frames: FrameSource, count: int | None) -> tuple[str, bool]:
+    """Decode the first frames, or all, and give a picture's size and whether all are the same."""
+    size, still = "", True
+    first = None
     for number, frame in enumerate(frames, start=1):
         size = size or f"{frame.shape[1]}x{frame.shape[0]}"
+        first = frame.copy() if first is None else first
+        still = still and np.array_equal(first, frame)
         if number == count:
             break
-    return size
+    return size, still
+
+
+def _same_files(files: Sequence[Path]) -> bool:
+    """Tell whether a clip's pictures are copies of one file; a video has none."""
+    if len({file.stat().st_size for file in files}) != 1:
+        return False
+    return len({sha256_file(file) for file in files}) == 1
 
 
 def _files(frames: FrameSource) -> Sequence[Path]:

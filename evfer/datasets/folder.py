@@ -11,16 +11,18 @@ clips.csv: path,label,subject and, if you like, fps; paths are relative to the t
 
 from __future__ import annotations
 
-import csv
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from evfer import config, formats, video
+from evfer.csv_files import read_cells
 from evfer.datasets import tree
 from evfer.datasets.base import LABEL_CODES, Clip, Skipped, Survey, expression, require_folder
+from evfer.datasets.people import warn_spellings
 from evfer.errors import ConfigError, RecordingError, SourceError
 from evfer.events import SensorSize
 from evfer.formats import EventSource, ReadParams, Start, TimeUnit
@@ -123,6 +125,10 @@ class _Row:
     locator: str
     fps: float | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", self.label.strip())
+        object.__setattr__(self, "subject", self.subject.strip())
+
 
 def _walk(root: Path) -> tuple[list[_Row], tuple[Skipped, ...]]:
     rows, skipped = [], []
@@ -204,19 +210,17 @@ def _find_gaps(root: Path, rows: Iterable[_Row]) -> tuple[str, ...]:
 def _read_table(table: Path) -> tuple[list[_Row], tuple[Skipped, ...]]:
     rows: list[_Row] = []
     skipped: list[Skipped] = []
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            records = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{table}: {error}", expected="CSV in UTF-8") from error
+    lines = read_cells(table, "CSV in UTF-8 with the columns path,label,subject", SourceError)
+    header = [name.casefold() for name in lines[0][1]] if lines else []
     listed: dict[str, _Row] = {}
-    for number, record in enumerate(records, 2):
+    for number, cells in lines[1:]:
+        record = dict(zip(header, cells, strict=False))
         missing = [name for name in ("path", "label", "subject") if not record.get(name)]
         if missing:
             raise SourceError(
                 f"{table}, line {number}: no {missing[0]}",
                 expected="the columns path,label,subject and optionally fps, divided by commas",
-                hint=f"The first line has: {', '.join(map(str, records[0]))}",
+                hint=f"The first line has: {', '.join(header)}",
             )
         locator = PurePosixPath(record["path"].replace("\\", "/"))
         if locator.is_absolute() or ".." in locator.parts:
@@ -225,7 +229,7 @@ def _read_table(table: Path) -> tuple[list[_Row], tuple[Skipped, ...]]:
                 expected="a path below the table's folder",
             )
         try:
-            fps = float(record["fps"]) if record.get("fps") else None
+            fps = float(record["fps"].replace(",", ".")) if record.get("fps") else None
         except ValueError:
             fps = 0.0
         if fps is not None and not 0 < fps <= 1000:
@@ -248,7 +252,7 @@ def _read_table(table: Path) -> tuple[list[_Row], tuple[Skipped, ...]]:
 
 
 def _warn_names(rows: Iterable[_Row]) -> list[str]:
-    """Tell names that look like slips: labels nobody knows, people who differ by a letter's case.
+    """Tell names that look like slips: labels nobody knows, people of like names.
 
     Args:
         rows: the clips.
@@ -261,22 +265,13 @@ def _warn_names(rows: Iterable[_Row]) -> list[str]:
             f"labels that are none of the known expressions: {tree.name_some(odd)}; "
             "each is a class of its own (is the tree label/subject/clip?)"
         )
-    people: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        people[row.subject.casefold()].add(row.subject)
-    for names in sorted(map(sorted, people.values())):
-        if len(names) > 1:
-            said.append(
-                f"people who differ only in the case of letters count as several: "
-                f"{', '.join(names)}"
-            )
-    return said
+    return [*said, *warn_spellings(row.subject for row in rows)]
 
 
 def _number(rows: Iterable[_Row]) -> list[Clip]:
     """Give every clip its label code and its number among its subject's clips."""
     ordered = sorted(rows, key=lambda row: _order(row))
-    names = {row.label: expression(row.label) or row.label.strip().casefold() for row in ordered}
+    names = {row.label: expression(row.label) or _plain(row.label) for row in ordered}
     unknown = sorted({name for name in names.values() if name not in LABEL_CODES})
     codes = LABEL_CODES | {name: len(LABEL_CODES) + k for k, name in enumerate(unknown, 1)}
     folders = _subject_folders({row.subject for row in ordered})
@@ -287,9 +282,22 @@ def _number(rows: Iterable[_Row]) -> list[Clip]:
         counts[subject] += 1
         name = names[row.label]
         clips.append(
-            Clip(subject, counts[subject], codes[name], name, row.locator, row.locator, row.fps)
+            Clip(
+                subject=subject,
+                sequence=counts[subject],
+                label=codes[name],
+                label_name=name,
+                locator=row.locator,
+                native_id=row.locator,
+                fps=row.fps,
+                person="" if subject == row.subject else row.subject,
+            )
         )
     return sorted(clips, key=lambda clip: (clip.subject, clip.sequence))
+
+
+def _plain(label: str) -> str:
+    return unicodedata.normalize("NFC", label).casefold()
 
 
 def _order(row: _Row) -> tuple[object, ...]:

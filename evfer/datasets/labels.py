@@ -6,12 +6,12 @@ two sources are never mixed: a reader takes all labels, and which clips there ar
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
+from evfer.csv_files import read_cells
 from evfer.datasets.base import LABEL_CODES
 from evfer.datasets.published import PublishedId
 from evfer.datasets.tree import name_some
@@ -55,18 +55,10 @@ def read_fold_labels(path: Path) -> dict[PublishedId, int]:
     Raises:
         SourceError: naming the line that cannot be used.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SourceError(
-            f"{path}: {reason}", expected=_FORMAT, hint="Check dataset.fold_file"
-        ) from error
+    if not path.is_file():
+        raise SourceError(f"{path}: no such file", expected=_FORMAT, hint="Check dataset.fold_file")
     found: dict[PublishedId, int] = {}
-    for number, fields in enumerate(csv.reader(text.splitlines(), delimiter=";"), start=1):
-        row = [field.strip() for field in fields]
-        if not any(row):
-            continue
+    for number, row in read_cells(path, _FORMAT, SourceError):
         where = f"{path}, line {number}: {';'.join(row)[:60]}"
         fits = len(row) >= 3 and re.fullmatch(r"S\d{3}", row[0]) and row[1].isdecimal()
         if not fits or row[2] not in map(str, LABEL_CODES.values()):

@@ -14,12 +14,12 @@ clips; no data set was at hand.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from evfer.csv_files import read_cells
 from evfer.datasets import cards
 from evfer.datasets.base import LABEL_CODES, expression
 from evfer.errors import SourceError
@@ -214,14 +214,9 @@ def read_ids(path: Path) -> dict[PublishedId, str]:
     Raises:
         SourceError: naming the line that cannot be used.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: {error}", expected="a table subject;sequence;sid") from error
     found: dict[PublishedId, str] = {}
-    for number, fields in enumerate(csv.reader(text.splitlines(), delimiter=";"), start=1):
-        row = [field.strip() for field in fields]
-        if not any(row) or (number == 1 and [name.casefold() for name in row[:1]] == ["subject"]):
+    for number, row in read_cells(path, "a table subject;sequence;sid", SourceError):
+        if not found and row[0].casefold() == "subject":
             continue
         where = f"{path}, line {number}: {';'.join(row)[:80]}"
         if len(row) != 3 or not _SUBJECT.fullmatch(row[0]) or not row[1].isdecimal():

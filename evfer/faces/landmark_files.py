@@ -6,12 +6,12 @@ iBUG 300-W and be in pixels of the source frames, (0, 0) being the centre of the
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evfer.csv_files import read_cells
 from evfer.errors import RecordingError
 from evfer.files import write_text
 
@@ -81,9 +81,7 @@ def _read_points(path: Path) -> NDArray[np.float64]:
 
 
 def _read_table(path: Path) -> list[NDArray[np.float64]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(file)]
-    lines = [(number, row) for number, row in enumerate(rows, start=1) if any(row)]
+    lines = read_cells(path, _FORMATS, RecordingError)
     if not lines:
         return []
     header = lines[0][1]
@@ -121,7 +119,7 @@ def _plain_line(row: list[str], where: str) -> NDArray[np.float64]:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text or "nan")
+        _number(text)
     except ValueError:
         return False
     return True
@@ -131,4 +129,9 @@ def _numbers(cells: list[str], where: str) -> NDArray[np.float64]:
     for cell in cells:
         if not _is_number(cell):
             raise RecordingError(f'{where} has "{cell}"', expected="a number")
-    return np.array([float(cell or "nan") for cell in cells])
+    return np.array([_number(cell) for cell in cells])
+
+
+def _number(text: str) -> float:
+    # a comma in a cell is a spreadsheet's decimal point
+    return float(text.replace(",", ".") or "nan")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from evfer.datasets import published
+from evfer.datasets import people, published
 from evfer.datasets.base import LABEL_CODES
 from evfer.datasets.published import PublishedId
 from evfer.errors import RecordingError
@@ -102,7 +102,8 @@ def read_foreign(
             expected=f"rows such as {_spell(entries[0])}",
             hint=_table_hint(set_name)
             if unmapped
-            else "Is it the fold file of another set, or are its clips still to be converted?",
+            else _spelt(rows, entries)
+            or "Is it the fold file of another set, or are its clips still to be converted?",
         )
     if differing:
         raise _label_error(path, differing, found)
@@ -121,7 +122,22 @@ def read_foreign(
         tuple(entry.clip_id for entry in relabelled),
         tuple(sorted(entry.clip_id for entry in entries if entry.clip_id not in found)),
     )
-    return replace(reading, plan=replace(reading.plan, notes=_notes(reading, set_name)))
+    return replace(
+        reading,
+        plan=replace(
+            reading.plan, notes=(*_notes(reading, set_name), *filter(None, [_spelt(rows, entries)]))
+        ),
+    )
+
+
+def _spelt(rows: Sequence[FoldRow], entries: Sequence[IndexEntry]) -> str:
+    """Name the people whom the file spells otherwise than the set, or nothing."""
+    known = {entry.subject for entry in entries}
+    strangers = {row.subject for row in rows} - known
+    groups = [g for g in people.spellings(known | strangers) if strangers & set(g)]
+    if not groups:
+        return ""
+    return f"File and set may spell people differently: {people.name_people(groups)}."
 
 
 def read_numbering(text: str | None) -> tuple[Numbering | None, dict[PublishedId, str]]:

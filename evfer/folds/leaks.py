@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evfer.datasets import people
 from evfer.folds.plan import FoldPlan, Split
 from evfer.recordings.index import IndexEntry, class_names
 
@@ -39,6 +40,9 @@ class LeakReport:
         most_tested: in how many test parts one clip is at most; 0 if not known.
         n_clips: clips in the plan; 0 if not known.
         missing: the clips that the plan does not name.
+        alike: groups of people on both sides of a fold who may be one: their names resemble each
+            other, or the same clip stands under both.
+        copies: which clips the set holds twice, a sentence each.
     """
 
     subject_overlap: float
@@ -50,6 +54,8 @@ class LeakReport:
     most_tested: int = 0
     n_clips: int = 0
     missing: tuple[str, ...] = ()
+    alike: tuple[tuple[str, ...], ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,37 @@ def leak(plan: FoldPlan, entries: Sequence[IndexEntry]) -> LeakReport:
         most_tested=max(tested.values(), default=0),
         n_clips=n_clips,
         missing=tuple(sorted(entry.clip_id for entry in entries if entry.clip_id not in named)),
+        alike=_alike(plan, entries),
+        copies=tuple(people.describe_copies(group) for group in people.copies(entries)),
+    )
+
+
+def _alike(plan: FoldPlan, entries: Sequence[IndexEntry]) -> tuple[tuple[str, ...], ...]:
+    """Group people who may be one and stand on both sides of a fold under different names."""
+    name = {entry.clip_id: entry.person or entry.subject for entry in entries}
+    twice = (sorted({name[e.clip_id] for e in group}) for group in people.copies(entries))
+    groups = {
+        *people.spellings(name.values()),
+        *(tuple(group) for group in twice if len(group) > 1),
+    }
+    sides = (
+        [
+            [{name[plan.clip_ids[i]] for i in part} for part in (split.train, split.test)]
+            for split in plan.splits
+        ]
+        if groups
+        else []
+    )
+    return tuple(
+        group
+        for group in sorted(groups)
+        if any(
+            a in train and b in test
+            for train, test in sides
+            for a in group
+            for b in group
+            if a != b
+        )
     )
 
 
@@ -113,7 +150,7 @@ def fold_facts(plan: FoldPlan, entries: Sequence[IndexEntry]) -> tuple[FoldFacts
 def _facts(split: Split, plan: FoldPlan, of: Mapping[str, IndexEntry]) -> FoldFacts:
     train = [of[plan.clip_ids[i]] for i in split.train]
     test = [of[plan.clip_ids[i]] for i in split.test]
-    people = {entry.subject for entry in test}
+    tested = {entry.subject for entry in test}
     labels = Counter(entry.label for entry in train)
     # of equally frequent labels the lowest code counts, as for the scores of a bench
     most = min(labels, key=lambda label: (-labels[label], label), default=None)
@@ -121,8 +158,8 @@ def _facts(split: Split, plan: FoldPlan, of: Mapping[str, IndexEntry]) -> FoldFa
         split.fold,
         len(train),
         len(test),
-        len(people),
-        len(people & {entry.subject for entry in train}),
+        len(tested),
+        len(tested & {entry.subject for entry in train}),
         sum(entry.label == most for entry in test) / len(test) if test else 0.0,
     )
 
@@ -149,6 +186,8 @@ def summary(plan: FoldPlan, entries: Sequence[IndexEntry]) -> dict[str, Any]:
             "left_out": report.left_out,
             "majority": report.majority,
             "chance": report.chance,
+            "alike": [list(group) for group in report.alike],
+            "copies": list(report.copies),
         },
     }
 
@@ -161,8 +200,16 @@ def explain(report: LeakReport) -> tuple[str, ...]:
             f"LEAK: the subject of {report.subject_overlap:.0%} of the test clips is in training "
             "too, so a network can score by knowing the face."
         )
-    else:
+    elif not report.alike:
         sentences.append("No subject is in training and test of the same fold.")
+    if report.alike:
+        sentences.append(
+            "It cannot be assured that nobody is in training and test of the same fold under "
+            f"different names. These may be one person: {people.name_people(report.alike)}."
+        )
+    sentences += [f"{copy}." for copy in report.copies[:_NAMED]]
+    if len(report.copies) > _NAMED:
+        sentences.append(f"{len(report.copies) - _NAMED} more clips are there twice.")
     if report.never_tested:
         sentences.append(f"{_clips(report.never_tested, report.n_clips)} are never tested.")
     if report.multiply_tested:

@@ -6,11 +6,11 @@ over and over, column k being fold k modulo their number.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evfer.csv_files import read_cells
 from evfer.errors import RecordingError
 from evfer.folds.plan import FoldPlan
 
@@ -49,16 +49,10 @@ def read_rows(path: Path) -> list[FoldRow]:
     Raises:
         RecordingError: naming the line that does not fit the format.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else error
-        raise RecordingError(f"{path}: {said}", expected="a fold file") from error
     rows: list[FoldRow] = []
     names: set[str] = set()
-    for number, raw in enumerate(csv.reader(text.splitlines(), delimiter=";"), 1):
-        fields = [field.strip() for field in raw]
-        if not any(fields) or (number == 1 and fields[0].casefold() == "subject"):
+    for number, fields in read_cells(path, "a fold file", RecordingError):
+        if not rows and fields[0].casefold() == "subject":
             continue
         where = f"{path}, line {number}"
         n_folds = len(rows[0].flags) if rows else len(fields) - 3

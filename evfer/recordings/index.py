@@ -71,6 +71,8 @@ class IndexEntry:
         first_frame: number of the first converted frame in the source, from 0.
         last_frame: number of the last one.
         source_frames: frames of the whole clip.
+        source_sha256: digest of what the recording was made from.
+        person: the person as the source spells them, where a folder cannot be named so.
     """
 
     clip_id: str
@@ -98,6 +100,8 @@ class IndexEntry:
     first_frame: int | None = None
     last_frame: int | None = None
     source_frames: int | None = None
+    source_sha256: str | None = None
+    person: str | None = None
 
 
 def set_folder(data: Path, set_name: str) -> Path:
