@@ -30,6 +30,7 @@ from evfer.files import make_folder, write_text
 from evfer.folds import FoldPlan
 from evfer.locks import folder_lock
 from evfer.recordings.index import class_names, fingerprint_text, labels_digest, read_index
+from evfer.region import Region
 from evfer.training import TrainEvent, require_device
 from evfer.training.recipe import BenchConfig, load_config
 from evfer.training.validation import require_people
@@ -221,7 +222,9 @@ def make_jobs(
         if entries and config.frames.resize == "none":
             config.check_frames(recordings.sensor_size(folder / entries[0].path))
         n_classes, n_steps = len(class_names(entries)), config.frames.n_steps
-        module = models.create(model, n_classes, n_steps, seed=0, **config.model)
+        source = plugins.source_digest("evfer.models", model)
+        shape = _frame_shape(folder, entries, config) if source else None
+        module = models.create(model, n_classes, n_steps, seed=0, frame_shape=shape, **config.model)
         options = models.resolve_options(module, config.model)
         chosen = _choose(plan, only_folds)
         if config.select.on == "inner_validation" and not isinstance(module, models.Estimator):
@@ -238,7 +241,8 @@ def make_jobs(
                     fingerprint=fingerprint,
                     labels_sha256=labels_digest(entries),
                     model=model,
-                    model_sha256=plugins.source_digest("evfer.models", model),
+                    model_sha256=source,
+                    structure_sha256=models.structure_digest(module) if source else "",
                     config=config,
                     plan=plan,
                     fold=fold,
@@ -312,13 +316,13 @@ def run(
     if not resume:
         for job in jobs:
             claims.require_free(job)
-        rows.forget(job.key for job in jobs)
+        rows.forget(key for job in jobs for key in job.keys)
         for job in jobs:
             job.checkpoint.unlink(missing_ok=True)
     with folder_lock(out):
         _describe_run(jobs, command)
-    keys = {job.key for job in jobs}
-    done = {row.key: row for row in rows.read_new() if row.key in keys}
+    keys = {key: job.key for job in jobs for key in job.keys}
+    done = {keys[row.key]: row for row in rows.read_new() if row.key in keys}
 
     def tell(
         kind: Literal["kept", "train", "row"], job: FoldJob, train: TrainEvent | None = None
@@ -352,7 +356,7 @@ def run(
             except BusyError as error:
                 busy[job.key] = error
                 continue
-            done.update((row.key, row) for row in rows.read_new() if row.key in keys)
+            done.update((keys[row.key], row) for row in rows.read_new() if row.key in keys)
             if job.key in done:
                 claims.release(job, done=True)
                 tell("kept", job)
@@ -402,6 +406,16 @@ def _choose(plan: FoldPlan, only_folds: Sequence[int] | None) -> list[int]:
         if fold not in numbers:
             raise ConfigError(f"fold {fold}", expected=f"0 to {len(numbers) - 1}")
     return sorted(set(only_folds)) if only_folds is not None else numbers
+
+
+def _frame_shape(
+    folder: Path, entries: Sequence[recordings.IndexEntry], config: BenchConfig
+) -> tuple[int, ...]:
+    side = config.frames.size
+    if side:
+        return (2, side, side)
+    sensor = recordings.sensor_size(folder / entries[0].path)
+    return config.frames.shape(Region(0, 0, sensor.width, sensor.height))[1:]
 
 
 def _dataset_name(set_name: str) -> str:

@@ -46,6 +46,7 @@ class FoldJob:
         protocol: name for the row.
         seed: the run's seed.
         out: the run's folder.
+        structure_sha256: digest of the network as built where it is not evfer's, else empty.
         options: all options of the network, see `evfer.models.resolve_options`.
         device: where to train.
         threads: threads that PyTorch may use; None leaves that alone.
@@ -69,6 +70,7 @@ class FoldJob:
     protocol: str
     seed: int
     out: Path
+    structure_sha256: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     device: Any = "auto"
     threads: int | None = None
@@ -81,7 +83,8 @@ class FoldJob:
     @property
     def naming(self) -> dict[str, Any]:
         """The fields of its row that are known beforehand."""
-        return {
+        structure = {"structure_sha256": self.structure_sha256} if self.structure_sha256 else {}
+        return structure | {
             "format": ROW_FORMAT,
             "run": self.out.name,
             "dataset": self.dataset,
@@ -118,6 +121,11 @@ class FoldJob:
     def key(self) -> str:
         """Digest of what names its result."""
         return row_key(self.naming)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Its key, and the one of rows that were written before rows told the structure."""
+        return self.key, row_key({**self.naming, "structure_sha256": ""})
 
     @property
     def stem(self) -> str:
@@ -186,7 +194,9 @@ def run_fold(job: FoldJob, progress: Callable[[TrainEvent], None] | None = None)
                 progress(event)
 
         result = fit(
-            lambda: models.create(job.model, n_classes, n_steps, **options),
+            lambda: models.create(
+                job.model, n_classes, n_steps, frame_shape=inputs.shape[1:], **options
+            ),
             task,
             device=job.device,
             checkpoint=job.checkpoint,

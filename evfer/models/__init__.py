@@ -11,21 +11,29 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from evfer import config, plugins
 from evfer.errors import ConfigError, UnknownNameError
 from evfer.models.estimator import Estimator
 
-__all__ = ["Estimator", "count_parameters", "create", "resolve_options"]
+__all__ = ["Estimator", "count_parameters", "create", "resolve_options", "structure_digest"]
 
 
 def create(
-    name: str, n_classes: int = 6, n_steps: int = 6, *, seed: int | None = None, **options: Any
+    name: str,
+    n_classes: int = 6,
+    n_steps: int = 6,
+    *,
+    seed: int | None = None,
+    frame_shape: tuple[int, ...] | None = None,
+    **options: Any,
 ) -> nn.Module:
     """Build a network by name.
 
@@ -35,6 +43,8 @@ def create(
         n_steps: frames of a sequence, at least 1.
         seed: seed of the initial weights, leaving PyTorch's global generator as it was; None
             draws them from the global generator.
+        frame_shape: (2, h, w) of the frames; parameters whose shapes depend on these (PyTorch's
+            lazy ones) are made by one batch of zeros. None leaves such parameters as they are.
         options: the model's own, such as `SpikingFERParams` has.
 
     Returns:
@@ -51,15 +61,47 @@ def create(
         )
     factory = plugins.load("evfer.models", name)
     _check_options(name, factory, options)
-    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+    with (
+        torch.random.fork_rng(devices=[], enabled=seed is not None),
+        plugins.blaming_outsiders(),
+    ):
         if seed is not None:
             torch.default_generator.manual_seed(seed)
         module = factory(n_classes=n_classes, n_steps=n_steps, **options)
-    if not isinstance(module, nn.Module):
-        raise ConfigError(
-            f'the model "{name}" gave {type(module).__name__}', expected="a torch.nn.Module"
-        )
+        if not isinstance(module, nn.Module):
+            raise ConfigError(
+                f'the model "{name}" gave {type(module).__name__}', expected="a torch.nn.Module"
+            )
+        if frame_shape is not None and any(is_lazy(p) for p in _state(module)):
+            _make_lazy_parameters(module, (1, n_steps, *frame_shape))
     return module
+
+
+def structure_digest(module: nn.Module) -> str:
+    """Digest a network as built: its layers in words, and its state's names, types and shapes."""
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(module))  # addresses change from run to run
+    state = [
+        (key, str(value.dtype), None if is_lazy(value) else list(value.shape))
+        for key, value in module.state_dict().items()
+        if isinstance(value, torch.Tensor)
+    ]
+    return config.digest([text, state])
+
+
+def _state(module: nn.Module) -> Iterator[torch.Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+def _make_lazy_parameters(module: nn.Module, shape: tuple[int, ...]) -> None:
+    training = [(part, part.training) for part in module.modules()]
+    module.eval()  # running means keep their first values
+    with torch.no_grad():
+        module(torch.zeros(shape))
+    for part, mode in training:
+        part.training = mode
+        if any(kind.__module__.startswith("spikingjelly.") for kind in type(part).__mro__):
+            getattr(part, "reset", lambda: None)()  # potentials are not kept from clip to clip
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -42,6 +42,7 @@ def check_model(
             name,
             **{"n_classes": n_classes, "n_steps": n_steps, **changes},
             seed=seed,
+            frame_shape=(2, size, size),
             **options,
         )
 
