@@ -11,6 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from evfer.errors import EvferError, MissingExtra
 
 __all__ = ["Finding", "examine"]
@@ -36,23 +39,13 @@ class Finding:
     remedy: str = ""
 
 
-_REQUIRED = {
-    "numpy": "numpy",
-    "scipy": "scipy",
-    "numba": "numba",
-    "h5py": "h5py",
-    "cv2": "opencv-python-headless",
-    "PIL": "pillow",
-    "dlib": "dlib-bin",
-    "torch": "torch",
-    "spikingjelly.activation_based.neuron": "spikingjelly",
-    "accelerate": "accelerate",
-    "tonic": "tonic",
-    "sklearn": "scikit-learn",
-    "statsmodels": "statsmodels",
-    "matplotlib": "matplotlib",
-    "tensorboard": "tensorboard",
+_MODULES = {
+    "spikingjelly": "spikingjelly.activation_based.neuron",  # the package alone imports nothing
+    "face-recognition-models": "",  # its weights are looked at instead
 }
+"""Modules that show whether a package works, where they are not those that it brings."""
+
+_EXTRAS = ("dask", "export")
 _ENOUGH_DISK_GB = 2
 
 
@@ -67,25 +60,55 @@ def examine(data: Path) -> list[Finding]:
 
 def _look(data: Path) -> Iterator[Finding]:
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.system()}")
-    for module, package in _REQUIRED.items():
-        yield _package(module, package)
+    yield from _packages()
     yield _guarded("landmark weights", _weights, "pip install face_recognition_models")
     yield _guarded("devices", _devices, "")
     yield _optional("SuperSloMo's weights", _slomo_weights)
     yield _optional("v2e, the original", _original)
-    yield _optional("files .es, .aedat4", _faery)
-    yield _optional("packed HDF5", _hdf5plugin)
     yield _disk(data)
 
 
-def _package(module: str, package: str) -> Finding:
+def _packages() -> Iterator[Finding]:
+    """Look at every package that evfer's own metadata names, and at those of its extras."""
     try:
-        importlib.import_module(module)
-        return Finding(package, "ok", metadata.version(package))
+        declared = metadata.requires("evfer") or []
+    except metadata.PackageNotFoundError:
+        hint = "pip install evfer"
+        yield Finding("evfer", "broken", "it is not installed, so nobody knows its needs", hint)
+        return
+    requirements = [Requirement(text) for text in declared]
+    modules: dict[str, list[str]] = {}
+    for module, packages in metadata.packages_distributions().items():
+        for package in packages:
+            modules.setdefault(canonicalize_name(package), []).append(module)
+    for extra in ("", *_EXTRAS):
+        for need in requirements:
+            # a marker without "extra" holds for each of them
+            plain = need.marker is None or need.marker.evaluate({"extra": ""})
+            own = need.marker is not None and need.marker.evaluate({"extra": extra})
+            if plain if not extra else not plain and own:
+                yield _package(need, modules.get(canonicalize_name(need.name), []), extra)
+
+
+def _package(need: Requirement, modules: list[str], extra: str) -> Finding:
+    name = canonicalize_name(need.name)
+    remedy = f'pip install "{need.name}{need.specifier}"'
+    try:
+        version = metadata.version(need.name)
+    except metadata.PackageNotFoundError:
+        if extra:
+            remedy = f'pip install "evfer[{extra}]"'
+            return Finding(need.name, "not here", f"needed by evfer[{extra}] alone", remedy)
+        return Finding(need.name, "broken", "not installed", remedy)
+    if not need.specifier.contains(version, prereleases=True):
+        return Finding(need.name, "broken", f"{version}, not {need.specifier}", remedy)
+    try:
+        for module in [_MODULES[name]] if name in _MODULES else modules:
+            if module and not module.startswith("_"):
+                importlib.import_module(module)
     except Exception as error:  # noqa: BLE001 - a broken package may raise anything
-        return Finding(
-            package, "broken", f"{type(error).__name__}: {error}", f"pip install {package}"
-        )
+        return Finding(need.name, "broken", f"{type(error).__name__}: {error}", remedy)
+    return Finding(need.name, "ok", version)
 
 
 def _guarded(name: str, look: Callable[[], str], remedy: str) -> Finding:
@@ -117,25 +140,6 @@ def _original() -> str:
 
     load_original()
     return "can be imported"
-
-
-def _faery() -> str:
-    from evfer.formats.through_faery import load_faery
-
-    load_faery("event files .es and .aedat4")
-    return f"faery {metadata.version('faery')}"
-
-
-def _hdf5plugin() -> str:
-    try:
-        importlib.import_module("hdf5plugin")
-    except ImportError as error:
-        raise MissingExtra(
-            "hdf5plugin is not installed",
-            expected="the package hdf5plugin, for DSEC's files as published",
-            hint="pip install hdf5plugin",
-        ) from error
-    return f"hdf5plugin {metadata.version('hdf5plugin')}"
 
 
 def _weights() -> str:

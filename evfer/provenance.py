@@ -20,7 +20,18 @@ CONVERSION_PACKAGES = (
 )
 """Packages whose version can change a recording's events."""
 
-LEARNING_PACKAGES = ("torch", "spikingjelly", "accelerate", "scikit-learn")
+LEARNING_PACKAGES = (
+    "torch",
+    "spikingjelly",
+    "accelerate",
+    "scikit-learn",
+    # clips are shuffled, augmented, framed and read by these
+    "numpy",
+    "numba",
+    "scipy",
+    "opencv-python-headless",
+    "h5py",
+)
 """Packages whose version can change a result row."""
 
 

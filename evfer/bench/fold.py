@@ -83,6 +83,7 @@ class FoldJob:
         protocol: name for the row.
         seed: the run's seed.
         out: the run's folder.
+        structure_sha256: digest of the network as built where it is not evfer's, else empty.
         options: all options of the network, see `evfer.models.resolve_options`.
         run: how it is run; nothing of that shapes its result but the number of threads.
         repeats: how often the whole is done, this time included.
@@ -101,6 +102,7 @@ class FoldJob:
     protocol: str
     seed: int
     out: Path
+    structure_sha256: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     run: RunOptions = RunOptions()
     repeats: int = 1
@@ -108,7 +110,8 @@ class FoldJob:
     @property
     def naming(self) -> dict[str, Any]:
         """The fields of its row that are known beforehand."""
-        return {
+        structure = {"structure_sha256": self.structure_sha256} if self.structure_sha256 else {}
+        return structure | {
             "format": ROW_FORMAT,
             "run": self.out.name,
             "dataset": self.dataset,
@@ -145,6 +148,11 @@ class FoldJob:
     def key(self) -> str:
         """Digest of what names its result."""
         return row_key(self.naming)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Its key, and the one of rows that were written before rows told the structure."""
+        return self.key, row_key({**self.naming, "structure_sha256": ""})
 
     @property
     def stem(self) -> str:

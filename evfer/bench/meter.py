@@ -175,6 +175,7 @@ def _build(
             asked.n_classes,
             frames.n_steps,
             seed=asked.seed,
+            shape=(frames.n_steps, 2, frames.size, frames.size) if frames.size else None,
             **settings.model,
         )
         words = f"drawn at random (seed {asked.seed})"

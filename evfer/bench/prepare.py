@@ -42,6 +42,7 @@ class Measurement:
         labels_sha256: digest of who shows what in it.
         model: the network's name.
         model_sha256: digest of the network's source where it is not evfer's, else empty.
+        structure_sha256: digest of it as built, likewise.
         options: all options of the network, see `evfer.models.resolve_options`.
         estimator: whether the network fits itself; see `evfer.models.Estimator`.
         config: the recipe.
@@ -60,6 +61,7 @@ class Measurement:
     labels_sha256: str
     model: str
     model_sha256: str
+    structure_sha256: str
     options: Mapping[str, Any]
     estimator: bool
     config: BenchConfig
@@ -215,6 +217,7 @@ def prepare_set(
         shape=shape,
         **config.model,
     )
+    source = plugins.source_digest("evfer.models", model)
     estimator = isinstance(module, models.Estimator)
     if config.select.on == "inner_validation" and not estimator:
         subject = {entry.clip_id: entry.subject for entry in entries}
@@ -230,7 +233,8 @@ def prepare_set(
         fingerprint=recordings.fingerprint_text((e.clip_id, e.events_sha256) for e in entries)[1],
         labels_sha256=recordings.labels_digest(entries),
         model=model,
-        model_sha256=plugins.source_digest("evfer.models", model),
+        model_sha256=source,
+        structure_sha256=models.structure_digest(module) if source else "",
         options=models.resolve_options(module, config.model),
         estimator=estimator,
         config=config,
@@ -264,6 +268,7 @@ def make_jobs(
             labels_sha256=item.labels_sha256,
             model=item.model,
             model_sha256=item.model_sha256,
+            structure_sha256=item.structure_sha256,
             config=item.config,
             plan=plan,
             fold=fold,

@@ -67,7 +67,9 @@ def row_key(row: Mapping[str, Any]) -> str:
     Args:
         row: a `ResultRow`, or a mapping with the fields of `KEY_FIELDS`.
     """
-    return config.digest([row.get(name) for name in KEY_FIELDS])
+    # a network of one's own is named by its structure too, in rows that tell it
+    structure = [row["structure_sha256"]] if row.get("structure_sha256") else []
+    return config.digest([row.get(name) for name in KEY_FIELDS] + structure)
 
 
 @dataclass(frozen=True, eq=False)

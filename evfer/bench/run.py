@@ -105,13 +105,13 @@ def run(
     if not resume:
         for job in jobs:
             claims.require_free(job)
-        rows.forget(job.key for job in jobs)
+        rows.forget(key for job in jobs for key in job.keys)
         for job in jobs:
             job.checkpoint.unlink(missing_ok=True)
     with folder_lock(out):
         _describe_run(jobs, command)
-    keys = {job.key for job in jobs}
-    done = {row.key: row for row in rows.read_new() if row.key in keys}
+    keys = {key: job.key for job in jobs for key in job.keys}
+    done = {keys[row.key]: row for row in rows.read_new() if row.key in keys}
 
     def tell(
         kind: Literal["kept", "train", "row"], job: FoldJob, train: TrainEvent | None = None
@@ -156,7 +156,7 @@ def run(
             except BusyError as error:
                 busy[job.key] = error
                 continue
-            done.update((row.key, row) for row in rows.read_new() if row.key in keys)
+            done.update((keys[row.key], row) for row in rows.read_new() if row.key in keys)
             if job.key in done:
                 claims.release(job, done=True)
                 tell("kept", job)

@@ -15,6 +15,7 @@ import rich_click as click
 from click.exceptions import Exit
 
 import evfer
+from evfer import plugins
 from evfer.errors import EvferError
 
 __all__ = ["COMMANDS", "cli", "main"]
@@ -60,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # not list(): that name is the command's module here
     given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
-        code = cli.main(given, prog_name="evfer", standalone_mode=False)
+        with plugins.blaming_outsiders():
+            code = cli.main(given, prog_name="evfer", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except Exit as error:
         return error.exit_code

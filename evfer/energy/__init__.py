@@ -4,7 +4,8 @@
     build_report(counts, model)          -> EnergyReport     full, paper, legacy, baselines
 
 Everything here but the files named `*_torch.py` works on plain numbers. `evfer.bench.meter` finds a
-trained network and its test clips by name and does both.
+trained network and its test clips by name and does both. A layer class of one's own is counted by
+the rule that its module hands to `evfer.energy.rules_torch.register`.
 """
 
 from __future__ import annotations

@@ -280,9 +280,16 @@ def build_report(
         The report; every number is a mean over clips.
     """
     remarks = list(about.pop("remarks", ()))
-    if counts.uncounted:
-        remarks.append("Not counted, and so missing from full: " + "; ".join(counts.uncounted))
     other = dataclasses.replace(pricing, integers="mac")
+    legacy = _legacy(counts, ran)
+    if counts.uncounted:
+        columns = ["full"] if ran else []  # the columns that are made from these counts
+        columns += ["paper"] if twin is None or counts.spiking else []
+        columns += ["dense ANN"] if twin is None else []
+        columns += ["legacy"] if legacy else []
+        remarks.append(_missing("", columns, counts))
+    if twin is not None and twin.uncounted:
+        remarks.append(_missing(" of the network without spikes", ["paper", "dense ANN"], twin))
     return EnergyReport(
         model=model,
         dataset=about.pop("dataset", ""),
@@ -292,12 +299,17 @@ def build_report(
         full=price(counts, pricing),
         full_mac=price(counts, other),
         paper=paper_energy(counts, twin, ran=ran),
-        legacy=_legacy(counts, ran),
+        legacy=legacy,
         baselines=compute_baselines(counts, twin, ran=ran),
         twin=about.pop("twin_name", ""),
         remarks=tuple(remarks),
         **about,
     )
+
+
+def _missing(of: str, columns: list[str], counts: NetworkCounts) -> str:
+    names = " and ".join(filter(None, (", ".join(columns[:-1]), columns[-1])))
+    return f"Not counted{of}, and so missing from {names}: {'; '.join(counts.uncounted)}"
 
 
 def _legacy(counts: NetworkCounts, ran: bool) -> LegacyEnergy | None:

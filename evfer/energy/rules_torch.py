@@ -19,7 +19,7 @@ from evfer.energy.synapses_torch import (
 from evfer.energy.watching_torch import Call, FunctionRule, ModuleRule, Watch
 from evfer.models.neurons import SpikingJellyNode, SpikingNode
 
-__all__ = ["FUNCTION_RULES", "find_rule"]
+__all__ = ["FUNCTION_RULES", "find_rule", "register"]
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -42,8 +42,26 @@ _UNKNOWN |= {"scaled_dot_product_attention", "lstm", "gru", "multi_head_attentio
 _UNKNOWN |= {"conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
 
 
+_REGISTERED: dict[type, ModuleRule] = {}
+
+
+def register(kind: type[nn.Module], rule: ModuleRule) -> None:
+    """Say how a layer class of one's own is counted, its subclasses included.
+
+    Args:
+        kind: the class; a rule that it has already, evfer's own too, is replaced.
+        rule: called as `rule(watch, name, layer, x, output)` after each call of a layer. It opens
+            the layer's line by `watch.site` and counts products by `watch.synapses`, or other
+            work by `watch.steps`; what the layer calls inside is not counted besides.
+    """
+    _REGISTERED[kind] = rule
+
+
 def find_rule(part: nn.Module) -> ModuleRule | None:
     """Find how a module's work is counted; None for one whose parts are looked at instead."""
+    for kind in type(part).__mro__:
+        if kind in _REGISTERED:
+            return _REGISTERED[kind]
     if isinstance(part, SpikingNode | SpikingJellyNode) or _is_spikingjelly_neuron(part):
         return _neurons
     for kinds, rule in _MODULES:

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from evfer import config, plugins
 from evfer.errors import ConfigError, UnknownNameError
 from evfer.models.estimator import Estimator
 
-__all__ = ["Estimator", "count_parameters", "create", "resolve_options"]
+__all__ = ["Estimator", "count_parameters", "create", "resolve_options", "structure_digest"]
 
 
 def create(
@@ -42,7 +44,8 @@ def create(
         seed: seed of the initial weights, leaving PyTorch's global generator as it was; None
             draws them from the global generator.
         shape: of what it will be fed, (t, c, h, w). A model that takes `in_channels` or `size`
-            is told c and (h, w); one that does not ask is not told.
+            is told c and (h, w); one that does not ask is not told. Parameters whose shapes hang on
+            these (PyTorch's lazy ones) are made by one batch of zeros.
         options: the model's own, such as `SpikingFERParams` has.
 
     Returns:
@@ -63,15 +66,47 @@ def create(
         asked = inspect.signature(factory).parameters
         fed = {"in_channels": shape[1], "size": tuple(shape[2:])}
         options = {key: value for key, value in fed.items() if key in asked} | options
-    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+    with (
+        torch.random.fork_rng(devices=[], enabled=seed is not None),
+        plugins.blaming_outsiders(),
+    ):
         if seed is not None:
             torch.default_generator.manual_seed(seed)
         module = factory(n_classes=n_classes, n_steps=n_steps, **options)
-    if not isinstance(module, nn.Module):
-        raise ConfigError(
-            f'the model "{name}" gave {type(module).__name__}', expected="a torch.nn.Module"
-        )
+        if not isinstance(module, nn.Module):
+            raise ConfigError(
+                f'the model "{name}" gave {type(module).__name__}', expected="a torch.nn.Module"
+            )
+        if shape is not None and any(is_lazy(p) for p in _state(module)):
+            _make_lazy_parameters(module, (1, *shape))
     return module
+
+
+def structure_digest(module: nn.Module) -> str:
+    """Digest a network as built: its layers in words, and its state's names, types and shapes."""
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(module))  # addresses change from run to run
+    state = [
+        (key, str(value.dtype), None if is_lazy(value) else list(value.shape))
+        for key, value in module.state_dict().items()
+        if isinstance(value, torch.Tensor)
+    ]
+    return config.digest([text, state])
+
+
+def _state(module: nn.Module) -> Iterator[torch.Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+def _make_lazy_parameters(module: nn.Module, shape: tuple[int, ...]) -> None:
+    training = [(part, part.training) for part in module.modules()]
+    module.eval()  # running means keep their first values
+    with torch.no_grad():
+        module(torch.zeros(shape))
+    for part, mode in training:
+        part.training = mode
+        if any(kind.__module__.startswith("spikingjelly.") for kind in type(part).__mro__):
+            getattr(part, "reset", lambda: None)()  # potentials are not kept from clip to clip
 
 
 def count_parameters(module: nn.Module) -> int:

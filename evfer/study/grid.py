@@ -62,7 +62,12 @@ class Grid:
     def rows(self) -> dict[int, ResultRow]:
         """Read the rows that are there, by number of the fold in the grid."""
         by_key = {row.key: row for row in read_rows(self.out / "rows.jsonl").rows}
-        return {i: by_key[job.key] for i, job in enumerate(self.jobs) if job.key in by_key}
+        return {
+            i: by_key[key]
+            for i, job in enumerate(self.jobs)
+            for key in reversed(job.keys)  # the last one counts
+            if key in by_key
+        }
 
 
 def lay_out(

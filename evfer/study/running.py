@@ -121,6 +121,7 @@ def run_study(
     """
     deadline = None if budget_s is None else clock() + budget_s
     pace, left = Pace(), {job.key: job for job in grid.jobs}
+    keys = {key: job.key for job in grid.jobs for key in job.keys}
     stopped = False
 
     def admit(jobs: Sequence[FoldJob]) -> Iterator[FoldJob]:
@@ -134,7 +135,7 @@ def run_study(
     def tell(event: BenchEvent) -> None:
         if event.row is not None:
             pace.learn(event.row)
-            left.pop(event.row.key, None)
+            left.pop(keys[event.row.key], None)
         if progress:
             progress(event)
         news = event.train
