@@ -42,7 +42,7 @@ _NAMED = 5
 def is_litter(name: str) -> bool:
     """Tell whether a file or folder was left by a system rather than by people.
 
-    Example:
+    Examples:
         >>> [is_litter(name) for name in ("Thumbs.db", "._001.png", "S005")]
         [True, True, False]
     """
