@@ -9,6 +9,7 @@ import pytest
 from report_rows import Page, arenas_of, make_rows, write_run
 
 from evfer import metrics, report
+from evfer.bench import ResultRow
 from evfer.cli.bench import print_rows
 from evfer.report import words
 from evfer.report.results import read_results
@@ -53,7 +54,7 @@ def test_page_exports_and_console_agree_on_repeats(tmp_path, capsys):
     (line,) = json.loads((tmp_path / "out/tables/accuracy.json").read_text(encoding="utf-8"))
     assert (line["n_results"], line["n_folds"], line["n_splits"], line["n_seeds"]) == (9, 3, 3, 3)
     assert line["accuracy_std_repeats"] > 0
-    print_rows(rows)
+    print_rows([ResultRow.parse(row, "run") for row in rows])
     told = " ".join(capsys.readouterr().out.split())
     wanted = f"accuracy {line['accuracy']:.3f}, standard deviation {line['accuracy_std']:.3f}"
     assert f"{wanted} over 9 folds of 3 seeds" in told

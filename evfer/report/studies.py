@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from evfer import metrics
 from evfer.errors import EvferError
 from evfer.report.results import Results
 from evfer.report.summary import Arena, Group
@@ -105,6 +106,11 @@ class AugmentationStudy:
         """Names of the groups that are variants."""
         return {variant.group.name for variant in self.variants}
 
+    @property
+    def level(self) -> bool:
+        """Whether all sets score alike."""
+        return len({metrics.tie_key(variant.mean) for variant in self.variants}) == 1
+
 
 def find_studies(arenas: Sequence[Arena], results: Results) -> tuple[AugmentationStudy, ...]:
     """Find networks that were trained with two sets of augmentations or more."""
@@ -187,11 +193,12 @@ def _study(
         describe_fit,
         fit_mixed,
         fit_ols,
+        name_tied,
     )
 
     spell = _spell_factors([tables for _, tables in pairs])
     laid = [_variant(group, tables, spell) for group, tables in pairs]
-    variants = sorted(laid, key=lambda variant: (-variant.mean, variant.label))
+    variants = sorted(laid, key=lambda variant: (-metrics.tie_key(variant.mean), variant.label))
     factors = tuple(dict.fromkeys(spell.values()))
     observations = [
         # repeats have folds of their own
@@ -206,18 +213,22 @@ def _study(
     chosen = nested = None
     if whole and all(variant.validation is not None for variant in variants):
         # of equals the first of the grid: sorted by the test, the test clips would break the tie
-        chosen = _cell(max(laid, key=lambda variant: variant.validation or 0.0))
+        chosen = _cell(max(laid, key=lambda variant: metrics.tie_key(variant.validation or 0.0)))
         nested = choose_in_folds(_candidates(laid))
+    cells = tuple(_cell(variant) for variant in variants)
+    highest = cells[0] if whole else None
     outcome = Outcome(
         arena.set_name,
         model,
-        tuple(_cell(variant) for variant in variants),
+        cells,
         ols,
         mixed,
         chosen,
-        _cell(variants[0]) if whole else None,
+        highest,
         chosen_in_all([v.group.leak.test_chose or () for v in variants]),
         nested,
+        name_tied([_cell(variant) for variant in laid], "validation", chosen),
+        name_tied(cells, "mean", highest),
     )
     return AugmentationStudy(
         model,

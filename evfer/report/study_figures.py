@@ -14,7 +14,7 @@ import numpy as np
 from evfer.pictures.text import shorten
 from evfer.report.drawing import WIDTH, Drawing, Figure, finish
 from evfer.report.studies import AugmentationStudy, Variant
-from evfer.report.words import interval, percent, points, probability
+from evfer.report.words import interval, percent, points, probability, study_range
 
 __all__ = ["effects_figure", "sets_figure", "steps_figure"]
 
@@ -67,11 +67,7 @@ def sets_figure(study: AugmentationStudy, name: str) -> Figure:
         axes.spines[["left", "right", "top"]].set_visible(False)
         axes.vlines(range(0, 101, 20), len(variants) - 0.4, -0.5, color=theme.grid, linewidth=0.6)
 
-    best, last = study.variants[0], study.variants[-1]
-    said = (
-        f"{len(study.variants)} sets of augmentations, from {last.label} with {percent(last.mean)} "
-        f"to {best.label} with {percent(best.mean)}"
-    )
+    said = f"{len(study.variants)} sets of augmentations: {study_range(study)}"
     title = f"{study.model} by augmentations on {study.arena.name}"
     return finish(name, title, said, (WIDTH, 1.3 + 0.18 * len(variants)), draw)
 

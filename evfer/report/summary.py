@@ -238,7 +238,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Arena:
-    """The groups that met on the same recordings and folds of the same kind, the best first."""
+    """The groups that met on the same recordings and folds of the same kind, the best first.
+
+    Groups of the same accuracy stand in the order of their names.
+    """
 
     name: str
     set_name: str
@@ -306,7 +309,7 @@ def _arena(name: str, rows: Sequence[ResultRow], several: frozenset[str]) -> Are
     models = {key: _name_model(key[0], key[1], several) for key in found}
     names = _names(models)
     groups = [_group(names[key], models[key], members) for key, members in found.items()]
-    groups.sort(key=lambda g: (-(g.accuracy.mean if g.accuracy else -1.0), g.name))
+    groups.sort(key=lambda g: (-metrics.tie_key(g.accuracy.mean if g.accuracy else -1.0), g.name))
     best = groups[:MOST_COMPARED]
     tests = [_tests(group) for group in best]
     both = itertools.combinations(range(len(best)), 2)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from evfer import folds
+from evfer import folds, metrics
+from evfer.report.studies import AugmentationStudy, Variant
 from evfer.report.summary import Arena, Difference, Group
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "points",
     "probability",
     "rule",
+    "study_range",
     "tally",
     "warnings",
     "whole",
@@ -43,8 +45,14 @@ def percent(share: float | None) -> str:
 
 
 def points(difference: float) -> str:
-    """Write a difference of shares in percentage points."""
-    return f"{100 * difference:+.1f}".replace("-", "\N{MINUS SIGN}")
+    """Write a difference of shares in percentage points, without a sign where it rounds to none.
+
+    Example:
+        >>> points(0.0234), points(-0.0001)
+        ('+2.3', '0.0')
+    """
+    text = f"{100 * difference:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return "0.0" if text[1:] == "0.0" else text
 
 
 def interval(bounds: tuple[float, float] | None) -> str:
@@ -76,16 +84,53 @@ def headlines(arena: Arena) -> list[str]:
     best = scored[0]
     if len(scored) == 1:
         return [f"{best.name} is right on {_score(best)}."]
-    lead = f"{best.name} scores highest, with {_score(best)}."
+    tied = [group for group in scored if _tie(group, best)]
+    lead = f"{best.name} scores highest, with {_score(best)}." if len(tied) == 1 else _tied(tied)
     rest = scored[1 + _MOST_NAMED :]
     said = [lead, *(_compare(arena, best, other) for other in scored[1 : 1 + _MOST_NAMED])]
     if rest:
         means = sorted(group.accuracy.mean for group in rest if group.accuracy)
+        ends = dict.fromkeys((percent(means[0]), percent(means[-1])))
         said.append(
-            f"{len(rest)} more reach {percent(means[0])} to {percent(means[-1])}; the table of "
-            "accuracies names them."
+            f"{len(rest)} more reach {' to '.join(ends)}; the table of accuracies names them."
         )
     return said
+
+
+def study_range(study: AugmentationStudy) -> str:
+    """Say how far a study's sets of augmentations lie apart, with all that share an end."""
+    lowest, highest = study.variants[-1], study.variants[0]
+    if study.level:
+        return f"{percent(highest.mean)} with each of them"
+    return " to ".join(
+        f"{percent(end.mean)} ({_name_variants(study, end)})" for end in (lowest, highest)
+    )
+
+
+def _name_variants(study: AugmentationStudy, end: Variant) -> str:
+    alike = metrics.tie_key(end.mean)
+    names = [item.label for item in study.variants if metrics.tie_key(item.mean) == alike]
+    return join(names) if len(names) <= _MOST_NAMED else f"{len(names)} sets alike"
+
+
+def _tie(first: Group, second: Group) -> bool:
+    assert first.accuracy is not None  # only groups with a score are compared
+    assert second.accuracy is not None
+    return metrics.tie_key(first.accuracy.mean) == metrics.tie_key(second.accuracy.mean)
+
+
+def _tied(groups: Sequence[Group]) -> str:
+    """Say that none of the best groups is ahead."""
+    few = len(groups) <= _MOST_NAMED + 1
+    names = join([g.name for g in groups]) if few else f"{len(groups)} sets of results"
+    none = "neither" if len(groups) == 2 else "none"
+    score = percent(groups[0].accuracy.mean if groups[0].accuracy else None)
+    helped = [group.name for group in groups if group.optimistic]
+    text = f"{names} score alike, with {score} of the test clips: {none} is ahead"
+    if helped:
+        whose = "" if len(helped) == len(groups) else f" for {_name_some(helped, len(groups))}"
+        text += f", with help from the test data{whose}"
+    return f"{text}."
 
 
 def _score(group: Group) -> str:
@@ -101,21 +146,22 @@ def _score(group: Group) -> str:
 def _compare(arena: Arena, best: Group, other: Group) -> str:
     assert best.accuracy is not None
     assert other.accuracy is not None
-    gap = best.accuracy.mean - other.accuracy.mean
+    gap, tie = best.accuracy.mean - other.accuracy.mean, _tie(best, other)
     found = [item for item in arena.differences if item.second == other.name]
     lead = f"{other.name} reaches {percent(other.accuracy.mean)}"
     if other.interval:
         lead += f" ({interval(other.interval)})"
     if not found:
+        less = "as much" if tie else f"{abs(100 * gap):.1f} points less"
         return (
-            f"{lead}, {abs(100 * gap):.1f} points less; the two were not tested on the same clips "
+            f"{lead}, {less}; the two were not tested on the same clips "
             "and folds, or their rows hold no predictions, so the difference is not judged."
         )
-    return f"{lead}. {_judge(found[0])}"
+    return f"{lead}. {_judge(found[0], tie)}"
 
 
-def _judge(difference: Difference) -> str:
-    return " ".join([_judge_interval(difference), *_tests(difference)])
+def _judge(difference: Difference, tie: bool) -> str:
+    return " ".join([_judge_interval(difference, tie), *_tests(difference)])
 
 
 def _tests(difference: Difference) -> list[str]:
@@ -150,7 +196,7 @@ def probability(p_value: float) -> str:
     return f"= {p_value:.{digits}f}"
 
 
-def _judge_interval(difference: Difference) -> str:
+def _judge_interval(difference: Difference, tie: bool) -> str:
     low, high = (points(bound) for bound in difference.interval)
     said = (
         f"On the same clips the difference is {points(difference.mean)} points "
@@ -158,6 +204,9 @@ def _judge_interval(difference: Difference) -> str:
     )
     if not difference.shown:
         return f"{said}: the interval holds zero, so no difference between the two is shown."
+    if tie:
+        better = difference.first if difference.mean > 0 else difference.second
+        return f"{said}: clip by clip {better} is better, although the means over folds are equal."
     if difference.mean > 0 and _all_tests_agree(difference):
         return f"{said}: the interval leaves out zero, so {difference.first} is better here."
     if difference.mean > 0:
