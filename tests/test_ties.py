@@ -3,11 +3,11 @@
 import dataclasses
 
 import pytest
-from report_rows import Page, arenas_of, make_rows, write_run
+from report_rows import Page, comparisons_of, make_rows, write_run
 
 from evfer import report, study
 from evfer.metrics import tie_key
-from evfer.report import words
+from evfer.report.say import sentences
 from evfer.study.effects import Fit
 from evfer.study.results import Cell, Outcome, name_tied
 
@@ -25,8 +25,8 @@ def same_score(model, n_right=5, *, first=0, **changes):
 
 
 def test_equal_scores_are_told_as_a_tie(tmp_path):
-    (arena,) = arenas_of(tmp_path, same_score("one"), same_score("other", first=3))
-    lead, *rest = words.headlines(arena)
+    (comparison,) = comparisons_of(tmp_path, same_score("one"), same_score("other", first=3))
+    lead, *rest = sentences.headlines(comparison)
     assert lead == "one and other score alike, with 55.6% of the test clips: neither is ahead."
     assert "no difference between the two is shown" in rest[0]
     text = Page(report.render(tmp_path).page).text
@@ -40,9 +40,9 @@ def test_a_tie_stays_one_when_folds_are_summed_in_another_order(tmp_path):
         for row, accuracy in zip(group, scores, strict=True):
             row |= {"accuracy": accuracy, "predictions": []}
     assert sum((0.1, 0.2, 0.3)) != sum((0.3, 0.2, 0.1))
-    (arena,) = arenas_of(tmp_path, *rows)
-    assert [group.name for group in arena.groups] == ["a", "b"]
-    lead, rest = words.headlines(arena)
+    (comparison,) = comparisons_of(tmp_path, *rows)
+    assert [group.name for group in comparison.settings] == ["a", "b"]
+    lead, rest = sentences.headlines(comparison)
     assert lead.startswith("a and b score alike, with 20.0% of the test clips: neither is ahead.")
     assert "b reaches 20.0%, as much; the two were not tested on the same clips" in rest
 
@@ -50,37 +50,37 @@ def test_a_tie_stays_one_when_folds_are_summed_in_another_order(tmp_path):
 def test_many_ties_are_counted_and_help_is_named(tmp_path):
     names = [f"m{i}" for i in range(6)]
     runs = [same_score(name) for name in names]
-    (arena,) = arenas_of(tmp_path / "a", *runs)
-    said = words.headlines(arena)
+    (comparison,) = comparisons_of(tmp_path / "a", *runs)
+    said = sentences.headlines(comparison)
     assert said[0] == (
         "6 sets of results score alike, with 55.6% of the test clips: none is ahead."
     )
     assert said[-1] == "2 more reach 55.6%; the table of accuracies names them."
     for row in runs[1]:
         row["selected_on"] = "best_test_epoch"
-    (arena,) = arenas_of(tmp_path / "b", *runs[:3])
-    assert words.headlines(arena)[0] == (
+    (comparison,) = comparisons_of(tmp_path / "b", *runs[:3])
+    assert sentences.headlines(comparison)[0] == (
         "m0, m1 and m2 score alike, with 55.6% of the test clips: none is ahead, "
         "with help from the test data for m1."
     )
 
 
 def test_a_lead_however_small_is_no_tie(tmp_path):
-    (arena,) = arenas_of(tmp_path, same_score("a"), same_score("b", 6))
-    assert words.headlines(arena)[0].startswith("b scores highest, with 66.7%")
+    (comparison,) = comparisons_of(tmp_path, same_score("a"), same_score("b", 6))
+    assert sentences.headlines(comparison)[0].startswith("b scores highest, with 66.7%")
 
 
 def test_means_that_tie_while_one_is_better_clip_by_clip_are_told_so(tmp_path):
-    (arena,) = arenas_of(tmp_path, same_score("a"), same_score("b"))
-    (found,) = arena.differences
+    (comparison,) = comparisons_of(tmp_path, same_score("a"), same_score("b"))
+    (found,) = comparison.differences
     better = dataclasses.replace(found, mean=0.1, interval=(0.05, 0.15))
-    said = " ".join(words.headlines(dataclasses.replace(arena, differences=(better,))))
+    said = " ".join(sentences.headlines(dataclasses.replace(comparison, differences=(better,))))
     assert "clip by clip a is better, although the means over folds are equal" in said
 
 
 @pytest.mark.parametrize(("share", "text"), [(0.0, "0.0"), (-0.0001, "0.0"), (0.001, "+0.1")])
 def test_no_sign_where_there_is_no_difference(share, text):
-    assert words.points(share) == text
+    assert sentences.points(share) == text
 
 
 def outcome_of(means, validations):

@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 
 from evfer import folds, metrics
-from evfer.report.studies import AugmentationStudy, Variant
-from evfer.report.summary import Arena, Difference, Group
+from evfer.report.read.comparison import Comparison
+from evfer.report.read.difference import Difference
+from evfer.report.read.setting import Setting
+from evfer.report.read.studies import AugmentationStudy, Variant
 
 __all__ = [
-    "arena_warnings",
     "chosen",
+    "comparison_warnings",
     "describe",
     "headlines",
     "interval",
@@ -28,7 +30,7 @@ __all__ = [
 ]
 
 _MOST_NAMED = 3
-"""Groups that a sentence each is spent on; with more, they are counted."""
+"""Settings that a sentence each is spent on; with more, they are counted."""
 
 _SIGNIFICANT = 0.05
 
@@ -70,26 +72,26 @@ def join(items: Sequence[str]) -> str:
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
-def rule(group: Group) -> str:
+def rule(setting: Setting) -> str:
     """Say by what the reported epoch was chosen."""
-    chosen = group.first.selected_on
+    chosen = setting.first.selected_on
     return _RULES.get(chosen, chosen or "not stated")
 
 
-def headlines(arena: Arena) -> list[str]:
+def headlines(comparison: Comparison) -> list[str]:
     """Say who is ahead, by how much, and whether that is shown; the lead first."""
-    scored = [group for group in arena.groups if group.accuracy]
+    scored = [setting for setting in comparison.settings if setting.accuracy]
     if not scored:
         return ["No row states an accuracy."]
     best = scored[0]
     if len(scored) == 1:
         return [f"{best.name} is right on {_score(best)}."]
-    tied = [group for group in scored if _tie(group, best)]
+    tied = [setting for setting in scored if _tie(setting, best)]
     lead = f"{best.name} scores highest, with {_score(best)}." if len(tied) == 1 else _tied(tied)
     rest = scored[1 + _MOST_NAMED :]
-    said = [lead, *(_compare(arena, best, other) for other in scored[1 : 1 + _MOST_NAMED])]
+    said = [lead, *(_compare(comparison, best, other) for other in scored[1 : 1 + _MOST_NAMED])]
     if rest:
-        means = sorted(group.accuracy.mean for group in rest if group.accuracy)
+        means = sorted(setting.accuracy.mean for setting in rest if setting.accuracy)
         ends = dict.fromkeys((percent(means[0]), percent(means[-1])))
         said.append(
             f"{len(rest)} more reach {' to '.join(ends)}; the table of accuracies names them."
@@ -113,41 +115,41 @@ def _name_variants(study: AugmentationStudy, end: Variant) -> str:
     return join(names) if len(names) <= _MOST_NAMED else f"{len(names)} sets alike"
 
 
-def _tie(first: Group, second: Group) -> bool:
-    assert first.accuracy is not None  # only groups with a score are compared
+def _tie(first: Setting, second: Setting) -> bool:
+    assert first.accuracy is not None  # only settings with a score are compared
     assert second.accuracy is not None
     return metrics.tie_key(first.accuracy.mean) == metrics.tie_key(second.accuracy.mean)
 
 
-def _tied(groups: Sequence[Group]) -> str:
-    """Say that none of the best groups is ahead."""
-    few = len(groups) <= _MOST_NAMED + 1
-    names = join([g.name for g in groups]) if few else f"{len(groups)} sets of results"
-    none = "neither" if len(groups) == 2 else "none"
-    score = percent(groups[0].accuracy.mean if groups[0].accuracy else None)
-    helped = [group.name for group in groups if group.optimistic]
+def _tied(settings: Sequence[Setting]) -> str:
+    """Say that none of the best settings is ahead."""
+    few = len(settings) <= _MOST_NAMED + 1
+    names = join([g.name for g in settings]) if few else f"{len(settings)} sets of results"
+    none = "neither" if len(settings) == 2 else "none"
+    score = percent(settings[0].accuracy.mean if settings[0].accuracy else None)
+    helped = [setting.name for setting in settings if setting.optimistic]
     text = f"{names} score alike, with {score} of the test clips: {none} is ahead"
     if helped:
-        whose = "" if len(helped) == len(groups) else f" for {_name_some(helped, len(groups))}"
+        whose = "" if len(helped) == len(settings) else f" for {_name_some(helped, len(settings))}"
         text += f", with help from the test data{whose}"
     return f"{text}."
 
 
-def _score(group: Group) -> str:
-    assert group.accuracy is not None  # only groups with a score are named here
-    text = f"{percent(group.accuracy.mean)} of the test clips"
-    if group.interval:
-        text += f" (95% interval over {group.n_subjects} subjects: {interval(group.interval)})"
-    if group.optimistic:
+def _score(setting: Setting) -> str:
+    assert setting.accuracy is not None  # only settings with a score are named here
+    text = f"{percent(setting.accuracy.mean)} of the test clips"
+    if setting.interval:
+        text += f" (95% interval over {setting.n_subjects} subjects: {interval(setting.interval)})"
+    if setting.optimistic:
         text += ", with help from the test data"
     return text
 
 
-def _compare(arena: Arena, best: Group, other: Group) -> str:
+def _compare(comparison: Comparison, best: Setting, other: Setting) -> str:
     assert best.accuracy is not None
     assert other.accuracy is not None
     gap, tie = best.accuracy.mean - other.accuracy.mean, _tie(best, other)
-    found = [item for item in arena.differences if item.second == other.name]
+    found = [item for item in comparison.differences if item.second == other.name]
     lead = f"{other.name} reaches {percent(other.accuracy.mean)}"
     if other.interval:
         lead += f" ({interval(other.interval)})"
@@ -224,162 +226,163 @@ def _all_tests_agree(difference: Difference) -> bool:
     return all(test.p_value < _SIGNIFICANT for test in tests if test)
 
 
-def describe(arena: Arena) -> list[str]:
+def describe(comparison: Comparison) -> list[str]:
     """Say how the scores stand to guessing, and what limits them; one sentence an item."""
-    scored = [group for group in arena.groups if group.accuracy]
+    scored = [setting for setting in comparison.settings if setting.accuracy]
     if len(scored) > _MOST_NAMED + 1:
         sentences = [_all_against_guessing(scored)]
     else:
-        sentences = [_against_guessing(group) for group in scored]
-        sentences += [text for group in arena.groups for text in _manners(group)]
+        sentences = [_against_guessing(setting) for setting in scored]
+        sentences += [text for setting in comparison.settings for text in _manners(setting)]
     sources: dict[str, set[str]] = {}
-    for group in arena.groups:
-        sources.setdefault(group.first.model, set()).add(group.first.model_sha256)
+    for setting in comparison.settings:
+        sources.setdefault(setting.first.model, set()).add(setting.first.model_sha256)
     sentences += [
         f"{model} has results of {len(found)} sources, which are kept apart; each is named by the "
         "first digits of its digest."
         for model, found in sources.items()
         if len(found) > 1
     ]
-    if len(arena.groups) > 2 and arena.differences:
+    if len(comparison.settings) > 2 and comparison.differences:
         sentences.append(
-            f"{len(arena.differences)} differences are judged one by one here; the comparisons "
-            "below correct for their number."
+            f"{len(comparison.differences)} differences are judged one by one here; the "
+            "comparisons below correct for their number."
         )
     return sentences
 
 
-def _manners(group: Group) -> list[str]:
+def _manners(setting: Setting) -> list[str]:
     """Say how repeats differ, how well confidences fit, and how soon a network is right."""
     found = []
-    over = group.over_rounds
+    over = setting.over_rounds
     if over and over.std is not None:
-        what = "with folds of their own" if len(group.splits) > 1 else "of the same folds"
+        what = "with folds of their own" if len(setting.splits) > 1 else "of the same folds"
         found.append(
-            f"{group.name}: the mean accuracies of {over.n} repeats {what} differ by "
+            f"{setting.name}: the mean accuracies of {over.n} repeats {what} differ by "
             f"{100 * over.std:.1f} points (standard deviation)."
         )
-    if group.ece is not None:
+    if setting.ece is not None:
         found.append(
-            f"{group.name}: expected calibration error {percent(group.ece)}"
-            f"{', all answers together' if group.calibration else ', mean over results'}."
+            f"{setting.name}: expected calibration error {percent(setting.ece)}"
+            f"{', all answers together' if setting.calibration else ', mean over results'}."
         )
-    if group.anytime:
-        shares = ", ".join(f"{share:.0%}" for share in group.anytime)
-        found.append(f"{group.name}: accuracy after step 1 to {len(group.anytime)}: {shares}.")
+    if setting.anytime:
+        shares = ", ".join(f"{share:.0%}" for share in setting.anytime)
+        found.append(f"{setting.name}: accuracy after step 1 to {len(setting.anytime)}: {shares}.")
     return found
 
 
-def _all_against_guessing(groups: Sequence[Group]) -> str:
+def _all_against_guessing(settings: Sequence[Setting]) -> str:
     above = sum(
-        group.interval is not None and group.interval[0] > max(known)
-        for group in groups
-        if (known := [v for v in (group.chance, group.majority) if v is not None])
+        setting.interval is not None and setting.interval[0] > max(known)
+        for setting in settings
+        if (known := [v for v in (setting.chance, setting.majority) if v is not None])
     )
     return (
-        f"Of {len(groups)} sets of results, the whole interval of {above} lies above guessing "
+        f"Of {len(settings)} sets of results, the whole interval of {above} lies above guessing "
         "evenly and always naming the commonest class."
     )
 
 
-def _against_guessing(group: Group) -> str:
+def _against_guessing(setting: Setting) -> str:
     known = {
         words: value
         for words, value in (
-            ("guessing evenly", group.chance),
-            ("always naming the commonest class", group.majority),
+            ("guessing evenly", setting.chance),
+            ("always naming the commonest class", setting.majority),
         )
         if value is not None
     }
-    if not known or group.accuracy is None:
-        return f"{group.name}: the rows state no chance level."
+    if not known or setting.accuracy is None:
+        return f"{setting.name}: the rows state no chance level."
     if len(set(known.values())) == 1 and len(known) == 2:
         what = f"{join(list(known))} (both {percent(next(iter(known.values())))})"
     else:
         what = join([f"{words} ({percent(value)})" for words, value in known.items()])
     highest = max(known.values())
-    if group.interval is None:
-        side = "above" if group.accuracy.mean > highest else "not above"
-        return f"{group.name} scores {side} {what}; without an interval that shows little."
-    if group.interval[0] > highest:
-        return f"The whole interval of {group.name} lies above {what}."
-    if group.interval[1] < highest:
-        return f"The interval of {group.name} lies below the better of {what}."
+    if setting.interval is None:
+        side = "above" if setting.accuracy.mean > highest else "not above"
+        return f"{setting.name} scores {side} {what}; without an interval that shows little."
+    if setting.interval[0] > highest:
+        return f"The whole interval of {setting.name} lies above {what}."
+    if setting.interval[1] < highest:
+        return f"The interval of {setting.name} lies below the better of {what}."
     return (
-        f"{group.name} is not shown to do better than {what}: its interval reaches down to there."
+        f"{setting.name} is not shown to do better than {what}: its interval reaches down to there."
     )
 
 
-def warnings(group: Group) -> list[str]:
-    """Say what a reader must know before trusting a group's scores; one sentence an item."""
+def warnings(setting: Setting) -> list[str]:
+    """Say what a reader must know before trusting a setting's scores; one sentence an item."""
     found = []
-    n_folds = max((row.n_folds or 0 for row in group.rows), default=0)
-    if group.optimistic:
-        chose = join(list(group.leak.test_chose or ())) or "epoch"
+    n_folds = max((row.n_folds or 0 for row in setting.rows), default=0)
+    if setting.optimistic:
+        chose = join(list(setting.leak.test_chose or ())) or "epoch"
         found.append(f"OPTIMISTIC: the test clips chose the {chose}, so the score is too good.")
-    if group.collapsed:
+    if setting.collapsed:
         found.append(
-            f"COLLAPSED: in {_count(group.collapsed, 'fold result')} of {len(group.rows)} at least "
-            "95% of the answers are one class."
+            f"COLLAPSED: in {_count(setting.collapsed, 'fold result')} of {len(setting.rows)} at "
+            "least 95% of the answers are one class."
         )
-    missing = sum(row.accuracy is None for row in group.rows)
+    missing = sum(row.accuracy is None for row in setting.rows)
     if missing:
         says = "row states no accuracy and counts" if missing == 1 else "rows state none and count"
-        found.append(f"{missing} of {len(group.rows)} {says} nothing in the mean.")
+        found.append(f"{missing} of {len(setting.rows)} {says} nothing in the mean.")
     # each repeat has all folds again; of one that has not begun the rows know nothing
-    done, wanted = len(group.tests), n_folds * len(group.rounds)
+    done, wanted = len(setting.tests), n_folds * len(setting.rounds)
     if wanted > done:
-        times = f" in {len(group.rounds)} repeats" if len(group.rounds) > 1 else ""
+        times = f" in {len(setting.rounds)} repeats" if len(setting.rounds) > 1 else ""
         found.append(f"INCOMPLETE: {done} of {wanted} folds{times} have a result.")
-    done = len({(split, fold) for split, _, fold in group.tests})
-    if done == 1 or len(group.rows) == 1:
+    done = len({(split, fold) for split, _, fold in setting.tests})
+    if done == 1 or len(setting.rows) == 1:
         found.append("SINGLE FOLD: nothing here says how the score changes from fold to fold.")
-    if len(group.seeds) == 1 and done > 1:
+    if len(setting.seeds) == 1 and done > 1:
         found.append(
-            f"One seed ({group.seeds[0]}): nothing here says how much chance in training matters."
+            f"One seed ({setting.seeds[0]}): nothing here says how much chance in training matters."
         )
-    if group.few_subjects:
+    if setting.few_subjects:
         found.append(
-            f"Only {_count(group.n_subjects, 'subject')}: an interval over so few people is rough."
+            f"Only {_count(setting.n_subjects, 'subject')}: an interval over so few people is "
+            "rough."
         )
-    if group.interval is None:
+    if setting.interval is None:
         found.append("No interval: the rows hold no predictions of at least two subjects.")
     return found
 
 
-def arena_warnings(arena: Arena) -> list[str]:
-    """Give the warnings of all groups, each once, with the groups that it is about."""
+def comparison_warnings(comparison: Comparison) -> list[str]:
+    """Give the warnings of all settings, each once, with the settings that it is about."""
     about: dict[str, list[str]] = {}
-    for group in arena.groups:
-        for sentence in warnings(group):
-            about.setdefault(sentence, []).append(group.name)
-    return _name_groups(about, len(arena.groups))
+    for setting in comparison.settings:
+        for sentence in warnings(setting):
+            about.setdefault(sentence, []).append(setting.name)
+    return _name_settings(about, len(comparison.settings))
 
 
-def leak_sentences(arena: Arena) -> list[str]:
-    """Say what slipped from training into testing, with the groups that it is about."""
+def leak_sentences(comparison: Comparison) -> list[str]:
+    """Say what slipped from training into testing, with the settings that it is about."""
     about: dict[str, list[str]] = {}
-    for group in arena.groups:
-        for sentence in _leaks(group):
-            about.setdefault(sentence, []).append(group.name)
-    return _name_groups(about, len(arena.groups))
+    for setting in comparison.settings:
+        for sentence in _leaks(setting):
+            about.setdefault(sentence, []).append(setting.name)
+    return _name_settings(about, len(comparison.settings))
 
 
-def chosen(group: Group) -> str:
+def chosen(setting: Setting) -> str:
     """Name what the test clips chose."""
-    if group.leak.test_chose is None:
-        return "epoch" if group.optimistic else "not stated"
-    return join(list(group.leak.test_chose)) if group.optimistic else "nothing"
+    if setting.leak.test_chose is None:
+        return "epoch" if setting.optimistic else "not stated"
+    return join(list(setting.leak.test_chose)) if setting.optimistic else "nothing"
 
 
-def tally(group: Group) -> str:
+def tally(setting: Setting) -> str:
     """Give the number of results, and of how many folds, repeats and seeds they are."""
-    parts = [_count(len(group.folds), "fold")]
-    if len(group.splits) > 1:
-        parts.append(f"{len(group.splits)} repeats")
+    parts = [_count(len(setting.folds), "fold")]
+    if len(setting.splits) > 1:
+        parts.append(f"{len(setting.splits)} repeats")
     # as a rule each repeat has a seed of its own
-    if len(group.seeds) > 1 and len(group.rounds) != len(group.splits):
-        parts.append(_count(len(group.seeds), "seed"))
+    if len(setting.seeds) > 1 and len(setting.rounds) != len(setting.splits):
+        parts.append(_count(len(setting.seeds), "seed"))
     return ", ".join(parts)
 
 
@@ -388,9 +391,9 @@ def whole(number: float | None) -> str:
     return "–" if number is None else f"{number:,.0f}"  # noqa: RUF001
 
 
-def _name_groups(about: dict[str, list[str]], n_groups: int) -> list[str]:
+def _name_settings(about: dict[str, list[str]], n_settings: int) -> list[str]:
     return [
-        sentence if len(names) == n_groups else f"{_name_some(names, n_groups)}: {sentence}"
+        sentence if len(names) == n_settings else f"{_name_some(names, n_settings)}: {sentence}"
         for sentence, names in about.items()
     ]
 
@@ -399,14 +402,14 @@ def _name_some(names: Sequence[str], of: int) -> str:
     return join(names) if len(names) <= _MOST_NAMED else f"{len(names)} of {of} sets of results"
 
 
-def _leaks(group: Group) -> list[str]:
-    leak = group.leak
+def _leaks(setting: Setting) -> list[str]:
+    leak = setting.leak
     overlap, never, often = leak.subject_overlap, leak.never_tested, leak.multiply_tested
     if overlap is None or never is None or often is None:
         sentences = ["The rows do not say whether people are in training and test."]
     else:
         sentences = list(folds.explain(folds.LeakReport(overlap, never, often)))
-    if group.optimistic:
+    if setting.optimistic:
         chose = join(list(leak.test_chose or ())) or "epoch"
         sentences.append(f"The test clips chose the {chose}.")
     elif leak.test_chose is None:
