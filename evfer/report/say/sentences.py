@@ -89,14 +89,17 @@ def headlines(comparison: Comparison) -> list[str]:
     tied = [setting for setting in scored if _tie(setting, best)]
     lead = f"{best.name} scores highest, with {_score(best)}." if len(tied) == 1 else _tied(tied)
     rest = scored[1 + _MOST_NAMED :]
-    said = [lead, *(_compare(comparison, best, other) for other in scored[1 : 1 + _MOST_NAMED])]
+    sentences = [
+        lead,
+        *(_compare(comparison, best, other) for other in scored[1 : 1 + _MOST_NAMED]),
+    ]
     if rest:
         means = sorted(setting.accuracy.mean for setting in rest if setting.accuracy)
         ends = dict.fromkeys((percent(means[0]), percent(means[-1])))
-        said.append(
+        sentences.append(
             f"{len(rest)} more reach {' to '.join(ends)}; the table of accuracies names them."
         )
-    return said
+    return sentences
 
 
 def study_range(study: AugmentationStudy) -> str:
@@ -149,17 +152,17 @@ def _compare(comparison: Comparison, best: Setting, other: Setting) -> str:
     assert best.accuracy is not None
     assert other.accuracy is not None
     gap, tie = best.accuracy.mean - other.accuracy.mean, _tie(best, other)
-    found = [item for item in comparison.differences if item.second == other.name]
+    differences = [item for item in comparison.differences if item.second == other.name]
     lead = f"{other.name} reaches {percent(other.accuracy.mean)}"
     if other.interval:
         lead += f" ({interval(other.interval)})"
-    if not found:
+    if not differences:
         less = "as much" if tie else f"{abs(100 * gap):.1f} points less"
         return (
             f"{lead}, {less}; the two were not tested on the same clips "
             "and folds, or their rows hold no predictions, so the difference is not judged."
         )
-    return f"{lead}. {_judge(found[0], tie)}"
+    return f"{lead}. {_judge(differences[0], tie)}"
 
 
 def _judge(difference: Difference, tie: bool) -> str:
@@ -168,21 +171,21 @@ def _judge(difference: Difference, tie: bool) -> str:
 
 def _tests(difference: Difference) -> list[str]:
     """Name the tests of a difference."""
-    found = []
+    tests = []
     t, mcnemar = difference.resampled_t, difference.mcnemar
     if t:
-        found.append(
+        tests.append(
             f"corrected resampled t-test over {t.n_splits} folds: p {probability(t.p_value)}"
         )
     if mcnemar:
         voted = ", each right if more than half of its tests are," if difference.voted else ""
-        found.append(
+        tests.append(
             f"McNemar's test over {difference.n_different} clips{voted} ({mcnemar.first_only} that "
             f"only {difference.first} has right, {mcnemar.second_only} that only "
             f"{difference.second} has): p {probability(mcnemar.p_value)}"
         )
-    text = "; ".join(found)
-    return [f"{text[0].upper()}{text[1:]}."] if found else []
+    text = "; ".join(tests)
+    return [f"{text[0].upper()}{text[1:]}."] if tests else []
 
 
 def probability(p_value: float) -> str:
@@ -200,24 +203,27 @@ def probability(p_value: float) -> str:
 
 def _judge_interval(difference: Difference, tie: bool) -> str:
     low, high = (points(bound) for bound in difference.interval)
-    said = (
+    measured = (
         f"On the same clips the difference is {points(difference.mean)} points "
         f"(95% interval {low} to {high})"
     )
     if not difference.shown:
-        return f"{said}: the interval holds zero, so no difference between the two is shown."
+        return f"{measured}: the interval holds zero, so no difference between the two is shown."
     if tie:
         better = difference.first if difference.mean > 0 else difference.second
-        return f"{said}: clip by clip {better} is better, although the means over folds are equal."
+        return (
+            f"{measured}: clip by clip {better} is better, although the means over folds are equal."
+        )
     if difference.mean > 0 and _all_tests_agree(difference):
-        return f"{said}: the interval leaves out zero, so {difference.first} is better here."
+        return f"{measured}: the interval leaves out zero, so {difference.first} is better here."
     if difference.mean > 0:
         return (
-            f"{said}: the interval leaves out zero, but not every test agrees; "
+            f"{measured}: the interval leaves out zero, but not every test agrees; "
             f"{difference.first} is ahead here, and not yet shown to be better."
         )
     return (
-        f"{said}: clip by clip {difference.second} is better, although its mean over folds is lower"
+        f"{measured}: clip by clip {difference.second} is better, although its mean over folds is "
+        "lower"
     )
 
 
@@ -253,23 +259,25 @@ def describe(comparison: Comparison) -> list[str]:
 
 def _manners(setting: Setting) -> list[str]:
     """Say how repeats differ, how well confidences fit, and how soon a network is right."""
-    found = []
+    sentences = []
     over = setting.over_rounds
     if over and over.std is not None:
         what = "with folds of their own" if len(setting.splits) > 1 else "of the same folds"
-        found.append(
+        sentences.append(
             f"{setting.name}: the mean accuracies of {over.n} repeats {what} differ by "
             f"{100 * over.std:.1f} points (standard deviation)."
         )
     if setting.ece is not None:
-        found.append(
+        sentences.append(
             f"{setting.name}: expected calibration error {percent(setting.ece)}"
             f"{', all answers together' if setting.calibration else ', mean over results'}."
         )
     if setting.anytime:
         shares = ", ".join(f"{share:.0%}" for share in setting.anytime)
-        found.append(f"{setting.name}: accuracy after step 1 to {len(setting.anytime)}: {shares}.")
-    return found
+        sentences.append(
+            f"{setting.name}: accuracy after step 1 to {len(setting.anytime)}: {shares}."
+        )
+    return sentences
 
 
 def _all_against_guessing(settings: Sequence[Setting]) -> str:
@@ -314,40 +322,40 @@ def _against_guessing(setting: Setting) -> str:
 
 def warnings(setting: Setting) -> list[str]:
     """Say what a reader must know before trusting a setting's scores; one sentence an item."""
-    found = []
+    cautions = []
     n_folds = max((row.n_folds or 0 for row in setting.rows), default=0)
     if setting.optimistic:
         chose = join(list(setting.leak.test_chose or ())) or "epoch"
-        found.append(f"OPTIMISTIC: the test clips chose the {chose}, so the score is too good.")
+        cautions.append(f"OPTIMISTIC: the test clips chose the {chose}, so the score is too good.")
     if setting.collapsed:
-        found.append(
+        cautions.append(
             f"COLLAPSED: in {_count(setting.collapsed, 'fold result')} of {len(setting.rows)} at "
             "least 95% of the answers are one class."
         )
     missing = sum(row.accuracy is None for row in setting.rows)
     if missing:
         says = "row states no accuracy and counts" if missing == 1 else "rows state none and count"
-        found.append(f"{missing} of {len(setting.rows)} {says} nothing in the mean.")
+        cautions.append(f"{missing} of {len(setting.rows)} {says} nothing in the mean.")
     # each repeat has all folds again; of one that has not begun the rows know nothing
     done, wanted = len(setting.tests), n_folds * len(setting.rounds)
     if wanted > done:
         times = f" in {len(setting.rounds)} repeats" if len(setting.rounds) > 1 else ""
-        found.append(f"INCOMPLETE: {done} of {wanted} folds{times} have a result.")
+        cautions.append(f"INCOMPLETE: {done} of {wanted} folds{times} have a result.")
     done = len({(split, fold) for split, _, fold in setting.tests})
     if done == 1 or len(setting.rows) == 1:
-        found.append("SINGLE FOLD: nothing here says how the score changes from fold to fold.")
+        cautions.append("SINGLE FOLD: nothing here says how the score changes from fold to fold.")
     if len(setting.seeds) == 1 and done > 1:
-        found.append(
+        cautions.append(
             f"One seed ({setting.seeds[0]}): nothing here says how much chance in training matters."
         )
     if setting.few_subjects:
-        found.append(
+        cautions.append(
             f"Only {_count(setting.n_subjects, 'subject')}: an interval over so few people is "
             "rough."
         )
     if setting.interval is None:
-        found.append("No interval: the rows hold no predictions of at least two subjects.")
-    return found
+        cautions.append("No interval: the rows hold no predictions of at least two subjects.")
+    return cautions
 
 
 def comparison_warnings(comparison: Comparison) -> list[str]:
