@@ -7,8 +7,8 @@ import numpy as np
 
 from evfer import metrics, recordings
 from evfer.events import EVENT_DTYPE, SensorSize
-from evfer.report.results import read_results
-from evfer.report.summary import bring_together
+from evfer.report.read.comparison import group_rows
+from evfer.report.read.results import read_results
 
 CLASSES = ["happy", "fear", "surprise"]
 HOSTILE = "<script>alert(1)</script>\"'&$\\frac{|=\x00\ud800"
@@ -118,10 +118,10 @@ def write_set(data, clip_ids):
     return data
 
 
-def arenas_of(tmp_path, *runs):
+def comparisons_of(tmp_path, *runs):
     for number, rows in enumerate(runs):
         write_run(tmp_path / f"run{number}", rows)
-    return bring_together(read_results(tmp_path).rows)
+    return group_rows(read_results(tmp_path).rows)
 
 
 class Page(html.parser.HTMLParser):

@@ -9,9 +9,9 @@ from report_rows import Page, make_rows, write_run
 
 from evfer import metrics, report
 from evfer.errors import DataError
-from evfer.report import words
-from evfer.report.results import read_results
-from evfer.report.summary import bring_together
+from evfer.report.read.comparison import group_rows
+from evfer.report.read.results import read_results
+from evfer.report.say import sentences
 
 
 def test_missing_and_senseless_fields_never_stop_a_report(tmp_path):
@@ -27,15 +27,15 @@ def test_missing_and_senseless_fields_never_stop_a_report(tmp_path):
             broken.append(row | {name: other})
     write_run(tmp_path / "a", rows + broken, "7\n[1]\nnull\nnot json\n" + "[" * 5000 + "\n")
     found = read_results(tmp_path)
-    arenas = bring_together(found.rows)
-    for arena in arenas:
-        for group in arena.groups:
+    comparisons = group_rows(found.rows)
+    for comparison in comparisons:
+        for group in comparison.settings:
             text = " ".join(
                 [
-                    *words.headlines(arena),
-                    *words.describe(arena),
-                    *words.leak_sentences(arena),
-                    *words.warnings(group),
+                    *sentences.headlines(comparison),
+                    *sentences.describe(comparison),
+                    *sentences.leak_sentences(comparison),
+                    *sentences.warnings(group),
                 ]
             )
             assert not re.search(r"\b(nan|inf|None)\b", text)
@@ -56,9 +56,9 @@ def test_nan_scores_are_left_out_and_told_about(tmp_path):
     text = Page(written.page).text
     assert any('line 2: accuracy is "nan"' in problem for problem in written.problems)
     assert "1 of 3 row states no accuracy" in text
-    (arena,) = bring_together(read_results(tmp_path / "a").rows)
+    (comparison,) = group_rows(read_results(tmp_path / "a").rows)
     kept = [rows[0]["accuracy"], rows[2]["accuracy"]]
-    assert arena.groups[0].accuracy == metrics.spread(kept)
+    assert comparison.settings[0].accuracy == metrics.spread(kept)
     assert "NaN" not in text
 
 
@@ -115,8 +115,6 @@ def test_a_row_that_contradicts_itself_is_named(tmp_path):
 
 
 def test_rows_are_frozen(tmp_path):
-    row = (
-        bring_together(read_results(write_run(tmp_path / "a", make_rows())).rows)[0].groups[0].first
-    )
+    row = group_rows(read_results(write_run(tmp_path / "a", make_rows())).rows)[0].settings[0].first
     with pytest.raises(dataclasses.FrozenInstanceError):
         row.fold = 3

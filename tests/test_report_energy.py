@@ -7,13 +7,13 @@ from evfer import report
 from evfer.bench.row_fields import RowEnergy, parse_energy
 from evfer.energy import legacy_energy
 from evfer.errors import DataError
-from evfer.report.energy import (
+from evfer.report.read.energy import (
     PUBLISHED_ANN_MJ,
     PUBLISHED_SNN_MJ,
-    explain,
     mean_energy,
 )
-from evfer.report.tables import build_tables
+from evfer.report.say.energy import explain_energy
+from evfer.report.say.tables import build_tables
 
 ENERGY = {
     "format": 1,
@@ -61,10 +61,10 @@ def test_published_energies_are_those_of_the_published_formula():
 
 
 def test_the_difference_is_explained_in_two_sentences():
-    said = explain([])
+    said = explain_energy([])
     assert said.count(". ") == 1
     assert said.endswith(".")
-    assert "1,000 times" in explain([RowEnergy(legacy_ann_mj=1500.0, paper_ann_mj=1.5)])
+    assert "1,000 times" in explain_energy([RowEnergy(legacy_ann_mj=1500.0, paper_ann_mj=1.5)])
 
 
 def test_the_page_shows_energies_beside_the_published_ones(tmp_path):

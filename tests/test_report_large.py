@@ -9,11 +9,11 @@ import pytest
 from report_rows import Page, make_rows, write_run
 
 from evfer import metrics, report
-from evfer.report.markup import table_html
-from evfer.report.results import read_results
-from evfer.report.summary import MOST_COMPARED, bring_together
-from evfer.report.table import to_csv, to_json
-from evfer.report.tables import build_tables
+from evfer.report.draw.markup import table_html
+from evfer.report.read.comparison import MOST_COMPARED, group_rows
+from evfer.report.read.results import read_results
+from evfer.report.say.table import to_csv, to_json
+from evfer.report.say.tables import build_tables
 
 
 def many_rows(number):
@@ -27,15 +27,15 @@ def test_ten_thousand_rows_give_tables_soon(tmp_path):
     found = read_results(tmp_path)
     assert len(found.rows) == 10_000
     began = time.process_time()
-    arenas = bring_together(found.rows)
-    tables = build_tables(arenas)
+    comparisons = group_rows(found.rows)
+    tables = build_tables(comparisons)
     pages = [table_html(table) for table in tables.values()]
     files = [write(table) for table in tables.values() for write in (to_csv, to_json)]
     # 0.7 s of one core where this was written
     assert time.process_time() - began < 4
     assert sum(map(len, pages)) < 4e6
     assert files[2].count("\n") == 10_001
-    assert len(arenas[0].groups) == 10
+    assert len(comparisons[0].settings) == 10
 
 
 @pytest.mark.slow  # nine seconds of drawing
@@ -58,14 +58,14 @@ def test_a_page_of_many_models_stays_light(tmp_path):
 def test_the_mean_over_many_rows_is_the_mean(tmp_path):
     rows = list(many_rows(300))
     write_run(tmp_path / "a", rows)
-    (arena,) = bring_together(read_results(tmp_path).rows)
-    for group in arena.groups:
+    (comparison,) = group_rows(read_results(tmp_path).rows)
+    for group in comparison.settings:
         scores = [row["accuracy"] for row in rows if row["model"] == group.name]
         assert group.accuracy == metrics.spread(scores)
-    people = {person.subject: person.n for person in arena.groups[0].people}
-    wanted = metrics.score_subjects([said._asdict() for said in arena.groups[0].predictions])
-    assert arena.groups[0].people == wanted
-    assert sum(people.values()) == len(arena.groups[0].predictions)
+    people = {person.subject: person.n for person in comparison.settings[0].people}
+    wanted = metrics.score_subjects([said._asdict() for said in comparison.settings[0].predictions])
+    assert comparison.settings[0].people == wanted
+    assert sum(people.values()) == len(comparison.settings[0].predictions)
 
 
 def test_very_many_classes_get_no_matrix_drawn(tmp_path):

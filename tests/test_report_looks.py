@@ -13,10 +13,10 @@ from evfer.bench.trained import SUFFIX, TrainedFile
 from evfer.bench.trained import write_trained as write_trained_file
 from evfer.errors import EvferError
 from evfer.frames import FramesParams
-from evfer.report.looking import collect_looks
-from evfer.report.looking_torch import rate_maps
-from evfer.report.results import read_results
-from evfer.report.summary import bring_together
+from evfer.report.draw.spike_maps import collect_spike_maps
+from evfer.report.read.comparison import group_rows
+from evfer.report.read.results import read_results
+from evfer.report.read.spike_rates_torch import rate_maps
 
 FRAMES = {"n_steps": 2, "size": 32}
 
@@ -57,7 +57,7 @@ def test_maps_are_mean_spikes_a_neuron_and_step(tmp_path):
     (maps,) = rate_maps(row, path, [recording], 5)
     spikes = []
     module.stem.node.register_forward_hook(lambda m, a, output: spikes.append(output))
-    from evfer.report.looking_torch import _frame
+    from evfer.report.read.spike_rates_torch import _frame
 
     frames = _frame(recording, FramesParams(n_steps=2, size=32))
     with torch.inference_mode():
@@ -76,13 +76,13 @@ def test_maps_are_mean_spikes_a_neuron_and_step(tmp_path):
 def test_the_page_shows_them_with_the_rows_answers(tmp_path):
     write_trained(tmp_path / "results/a", tmp_path / "data")
     found = read_results(tmp_path / "results")
-    looks = collect_looks(bring_together(found.rows), found.runs, None)
-    ((_, group, shown),) = looks.found
+    spike_maps = collect_spike_maps(group_rows(found.rows), found.runs, None)
+    ((_, group, shown),) = spike_maps.found
     said = {(p.clip_id, p.prediction) for p in group.rows[0].predictions}
     assert shown
-    assert {(look.said.clip_id, look.said.prediction) for look in shown} <= said
-    assert [look.said.right for look in shown] == sorted(
-        (look.said.right for look in shown), reverse=True
+    assert {(clip.said.clip_id, clip.said.prediction) for clip in shown} <= said
+    assert [clip.said.right for clip in shown] == sorted(
+        (clip.said.right for clip in shown), reverse=True
     )
     written = report.render(tmp_path / "results", tmp_path / "out")
     assert "Where spiking-fer fired on DemoDVS" in Page(written.page).text
@@ -92,14 +92,14 @@ def test_the_page_shows_them_with_the_rows_answers(tmp_path):
 def test_without_weights_or_spikes_the_page_says_so(tmp_path):
     write_run(tmp_path / "a", make_rows())
     found = read_results(tmp_path / "a")
-    nothing = collect_looks(bring_together(found.rows), found.runs, None)
+    nothing = collect_spike_maps(group_rows(found.rows), found.runs, None)
     assert nothing.found == ()
     assert nothing.notes == (
         "No run here keeps trained weights, so there is nothing to run clips through.",
     )
     write_trained(tmp_path / "b/b", tmp_path / "data", "resnet18")
     found = read_results(tmp_path / "b")
-    silent = collect_looks(bring_together(found.rows), found.runs, None)
+    silent = collect_spike_maps(group_rows(found.rows), found.runs, None)
     assert silent.notes == ("resnet18 has no layers of spiking neurons to show.",)
 
 
@@ -115,9 +115,9 @@ def test_no_code_that_results_name_is_run(tmp_path, monkeypatch):
     write_trained_file(tmp_path / f"a/checkpoints/x-{key[:8]}{SUFFIX}", nn.Linear(1, 1), about)
     data = write_set(tmp_path / "data", {p["clip_id"] for r in rows for p in r["predictions"]})
     found = read_results(tmp_path / "a")
-    looks = collect_looks(bring_together(found.rows), found.runs, data)
-    assert looks.found == ()
-    assert "a file does not say which code is run" in looks.notes[0]
+    spike_maps = collect_spike_maps(group_rows(found.rows), found.runs, data)
+    assert spike_maps.found == ()
+    assert "a file does not say which code is run" in spike_maps.notes[0]
 
 
 def test_weights_of_another_shape_are_told_about(tmp_path):
@@ -129,8 +129,8 @@ def test_weights_of_another_shape_are_told_about(tmp_path):
         weights = load_file(path)
         weights.popitem()
         save_file(weights, path, metadata)
-    looks = collect_looks(bring_together(found.rows), found.runs, None)
-    assert "spiking-fer builds now" in looks.notes[0]
+    spike_maps = collect_spike_maps(group_rows(found.rows), found.runs, None)
+    assert "spiking-fer builds now" in spike_maps.notes[0]
 
 
 def test_damaged_weights_are_told_about(tmp_path):
@@ -138,6 +138,6 @@ def test_damaged_weights_are_told_about(tmp_path):
     for path in (tmp_path / "a/a/checkpoints").iterdir():
         path.write_bytes(b"not weights")
     found = read_results(tmp_path / "a")
-    looks = collect_looks(bring_together(found.rows), found.runs, None)
-    assert looks.found == ()
-    assert looks.notes[0].startswith("spiking-fer on DemoDVS")
+    spike_maps = collect_spike_maps(group_rows(found.rows), found.runs, None)
+    assert spike_maps.found == ()
+    assert spike_maps.notes[0].startswith("spiking-fer on DemoDVS")

@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from report_rows import CLASSES, HOSTILE, Page, arenas_of, make_rows, write_run, write_set
+from report_rows import CLASSES, HOSTILE, Page, comparisons_of, make_rows, write_run, write_set
 
 from evfer import metrics, report
 from evfer.datasets import cards
 from evfer.errors import SourceError
-from evfer.report.diagnostics import calibration_figure, energy_figure
-from evfer.report.drawing import seats
-from evfer.report.examples import choose_examples, collect
-from evfer.report.results import read_results
-from evfer.report.summary import bring_together
+from evfer.report.draw.diagnostics import calibration_figure, energy_figure
+from evfer.report.draw.drawing import colour_of
+from evfer.report.draw.examples import choose_examples, collect
+from evfer.report.read.comparison import group_rows
+from evfer.report.read.results import read_results
 
 
 def test_the_page_needs_nothing_else(tmp_path):
@@ -153,9 +153,9 @@ def test_figures_lie_beside_as_png_and_svg(tmp_path):
 def test_no_legend_leaves_its_figure(tmp_path, name):
     energy = {"full_mj": 0.5, "legacy": {"snn_mj": 8.4}}
     runs = [make_rows(f"{name} {i}", 0.4 + 0.1 * i, energy=energy) for i in range(6)]
-    (arena,) = arenas_of(tmp_path, *runs)
-    colours = seats([arena])
-    drawn = [calibration_figure(arena, "a", colours), energy_figure(arena, "b", colours)]
+    (comparison,) = comparisons_of(tmp_path, *runs)
+    colours = colour_of([comparison])
+    drawn = [calibration_figure(comparison, "a", colours), energy_figure(comparison, "b", colours)]
     for figure in drawn:
         pixels = np.asarray(Image.open(io.BytesIO(figure.png)).convert("RGB"))
         for edge in (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]):
@@ -231,8 +231,8 @@ def test_no_clip_is_shown_twice(tmp_path):
     write_run(tmp_path / "a", rows)
     # the second network says the same, so its surest clips are those of the first
     write_run(tmp_path / "b", [row | {"model": "two", "run": "two"} for row in rows])
-    (arena,) = bring_together(read_results(tmp_path).rows)
-    chosen = choose_examples(arena)
+    (comparison,) = group_rows(read_results(tmp_path).rows)
+    chosen = choose_examples(comparison)
     assert len(set(chosen)) == 4
     said = {p["clip_id"]: p for row in rows for p in row["predictions"]}
     right = [said[name]["label"] == said[name]["prediction"] for name in chosen]
@@ -248,21 +248,21 @@ def test_without_recordings_the_report_says_why(tmp_path):
     text = Page(report.render(tmp_path / "a").page).text
     assert "the runs do not say where the recordings lie" in text
     found = read_results(tmp_path)
-    arenas = bring_together(found.rows)
-    nowhere = collect(arenas, found.runs, tmp_path / "nowhere", None)
+    comparisons = group_rows(found.rows)
+    nowhere = collect(comparisons, found.runs, tmp_path / "nowhere", None)
     assert nowhere.shown == ()
     assert 'no converted set "DemoDVS"' in nowhere.note
     data = write_set(tmp_path / "data", ["S777/001"])
-    assert "is not in" in collect(arenas, found.runs, data, None).note
+    assert "is not in" in collect(comparisons, found.runs, data, None).note
     clip_ids = {p["clip_id"] for row in found.rows for p in make_rows()[row.fold]["predictions"]}
 
     def refuse(recording):
         raise SourceError(f"{recording.name}: its source is gone")
 
-    there = collect(arenas, found.runs, write_set(tmp_path / "data", clip_ids), refuse)
+    there = collect(comparisons, found.runs, write_set(tmp_path / "data", clip_ids), refuse)
     assert [example.frames for example in there.shown] == ["", ""]
     assert "its source is gone" in there.note
-    silent = collect(arenas_of(tmp_path / "b", make_rows(predictions=[])), {}, data, None)
+    silent = collect(comparisons_of(tmp_path / "b", make_rows(predictions=[])), {}, data, None)
     assert silent.note == "The rows hold no predictions, so there is no clip to show."
 
 

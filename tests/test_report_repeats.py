@@ -6,14 +6,15 @@ import json
 
 import numpy as np
 import pytest
-from report_rows import Page, arenas_of, make_rows, write_run
+from report_rows import Page, comparisons_of, make_rows, write_run
 
 from evfer import metrics, report
+from evfer.bench import ResultRow
 from evfer.cli.bench import print_rows
-from evfer.report import words
-from evfer.report.results import read_results
-from evfer.report.table import to_csv
-from evfer.report.tables import build_tables
+from evfer.report.read.results import read_results
+from evfer.report.say import sentences
+from evfer.report.say.table import to_csv
+from evfer.report.say.tables import build_tables
 
 
 def make_repeats(model="cnn1", accuracy=0.7, *, repeats=3, kind="strict", **changes):
@@ -27,9 +28,9 @@ def make_repeats(model="cnn1", accuracy=0.7, *, repeats=3, kind="strict", **chan
 
 def test_repeats_are_one_result(tmp_path):
     rows = make_repeats()
-    (arena,) = arenas_of(tmp_path, rows)
-    (group,) = arena.groups
-    assert (arena.name, group.name) == ("DemoDVS, strict protocol", "cnn1")
+    (comparison,) = comparisons_of(tmp_path, rows)
+    (group,) = comparison.settings
+    assert (comparison.name, group.name) == ("DemoDVS, strict protocol", "cnn1")
     assert group.accuracy.n == 9
     assert group.accuracy.mean == pytest.approx(np.mean([row["accuracy"] for row in rows]))
     means = [np.mean([row["accuracy"] for row in rows if row["seed"] == s]) for s in range(3)]
@@ -39,11 +40,13 @@ def test_repeats_are_one_result(tmp_path):
     assert group.interval == metrics.subject_bootstrap(said)
     assert group.confusion.sum() == len(said) == 81
     assert {person.n for person in group.people} == {9}
-    assert (group.n_subjects, words.tally(group)) == (9, "3 folds, 3 repeats")
-    warned = " ".join(words.arena_warnings(arena))
+    assert (group.n_subjects, sentences.tally(group)) == (9, "3 folds, 3 repeats")
+    warned = " ".join(sentences.comparison_warnings(comparison))
     assert "One seed" not in warned
     assert "INCOMPLETE" not in warned
-    assert f"differ by {100 * group.over_rounds.std:.1f} points" in " ".join(words.describe(arena))
+    assert f"differ by {100 * group.over_rounds.std:.1f} points" in " ".join(
+        sentences.describe(comparison)
+    )
 
 
 def test_page_exports_and_console_agree_on_repeats(tmp_path, capsys):
@@ -53,7 +56,7 @@ def test_page_exports_and_console_agree_on_repeats(tmp_path, capsys):
     (line,) = json.loads((tmp_path / "out/tables/accuracy.json").read_text(encoding="utf-8"))
     assert (line["n_results"], line["n_folds"], line["n_splits"], line["n_seeds"]) == (9, 3, 3, 3)
     assert line["accuracy_std_repeats"] > 0
-    print_rows(rows)
+    print_rows([ResultRow.parse(row, "run") for row in rows])
     told = " ".join(capsys.readouterr().out.split())
     wanted = f"accuracy {line['accuracy']:.3f}, standard deviation {line['accuracy_std']:.3f}"
     assert f"{wanted} over 9 folds of 3 seeds" in told
@@ -65,8 +68,8 @@ def test_page_exports_and_console_agree_on_repeats(tmp_path, capsys):
 
 def test_models_are_paired_within_repeats(tmp_path):
     strong, weak = make_repeats("strong", 0.9), make_repeats("weak", 0.5)
-    (arena,) = arenas_of(tmp_path, strong, weak)
-    (found,) = arena.differences
+    (comparison,) = comparisons_of(tmp_path, strong, weak)
+    (found,) = comparison.differences
     right = [
         [[p["label"] == p["prediction"] for p in row["predictions"]] for row in rows]
         for rows in (strong, weak)
@@ -84,10 +87,10 @@ def test_models_are_paired_within_repeats(tmp_path):
     most = [[sum(vote[clip]) >= 2 for clip in votes[0]] for vote in votes]
     assert found.mcnemar == metrics.mcnemar(*most)
     assert (found.n_clips, found.n_different) == (81, 27)
-    said = " ".join(words.headlines(arena))
+    said = " ".join(sentences.headlines(comparison))
     assert "t-test over 9 folds" in said
     assert "McNemar's test over 27 clips, each right if more than half of its tests are," in said
-    table = to_csv(build_tables([arena])["differences"])
+    table = to_csv(build_tables([comparison])["differences"])
     (line,) = csv.DictReader(io.StringIO(table))
     assert (line["n_clips"], line["n_different_clips"], line["n_folds"]) == ("81", "27", "9")
 
@@ -101,18 +104,18 @@ def test_a_clip_half_right_is_not_right(tmp_path):
             said["prediction"] = (said["label"] + 1) % 3
     for row in (*first, *second):
         del row["confusion"], row["accuracy"]
-    (arena,) = arenas_of(tmp_path, first, second)
-    (found,) = arena.pairs
+    (comparison,) = comparisons_of(tmp_path, first, second)
+    (found,) = comparison.pairs
     # nine clips are half right in the first, eighteen never in the second
     assert (found.mcnemar.first_only, found.mcnemar.second_only) == (9, 0)
 
 
 def test_a_repeat_that_only_one_has_in_full_is_not_paired(tmp_path):
     whole, cut = make_repeats("whole", 0.9), make_repeats("cut", 0.5)[:-1]
-    (arena,) = arenas_of(tmp_path, whole, cut)
-    (found,) = arena.differences
+    (comparison,) = comparisons_of(tmp_path, whole, cut)
+    (found,) = comparison.differences
     assert (found.n_clips, found.resampled_t.n_splits) == (54, 6)
-    said = words.arena_warnings(arena)
+    said = sentences.comparison_warnings(comparison)
     assert "cut: INCOMPLETE: 8 of 9 folds in 3 repeats have a result." in said
 
 
@@ -131,21 +134,23 @@ def test_other_splits_stay_apart(tmp_path, changes):
     for row in others:
         row["run"] = "others"
         row["folds_sha256"] = "7" + row["folds_sha256"][1:]
-    arenas = arenas_of(tmp_path, make_repeats(), others)
-    assert [len(arena.groups) for arena in arenas] == [1, 1]
-    assert len({arena.name for arena in arenas}) == 2
+    comparisons = comparisons_of(tmp_path, make_repeats(), others)
+    assert [len(comparison.settings) for comparison in comparisons] == [1, 1]
+    assert len({comparison.name for comparison in comparisons}) == 2
 
 
 def test_folds_without_chance_and_of_unknown_origin_are_no_repeats(tmp_path):
-    assert len(arenas_of(tmp_path / "1", make_repeats(kind="imported"))) == 3
-    assert len(arenas_of(tmp_path / "2", make_repeats(split=None))) == 3
+    assert len(comparisons_of(tmp_path / "1", make_repeats(kind="imported"))) == 3
+    assert len(comparisons_of(tmp_path / "2", make_repeats(split=None))) == 3
     # one seed draws one split: two under it were made in two ways
     twice = make_repeats(split={"kind": "strict", "seed": 0}, repeats=2)
-    assert len(arenas_of(tmp_path / "3", twice)) == 2
+    assert len(comparisons_of(tmp_path / "3", twice)) == 2
     # the same folds with other seeds are repeats as well
-    (arena,) = arenas_of(tmp_path / "4", make_repeats(folds_sha256="cd" * 32, kind="loso"))
-    (group,) = arena.groups
-    assert (words.tally(group), group.over_rounds.n) == ("3 folds, 3 seeds", 3)
+    (comparison,) = comparisons_of(
+        tmp_path / "4", make_repeats(folds_sha256="cd" * 32, kind="loso")
+    )
+    (group,) = comparison.settings
+    assert (sentences.tally(group), group.over_rounds.n) == ("3 folds, 3 seeds", 3)
 
 
 def test_two_sources_of_one_network_share_no_mean(tmp_path):
@@ -155,17 +160,22 @@ def test_two_sources_of_one_network_share_no_mean(tmp_path):
     found = read_results(tmp_path)
     assert len(found.rows) == 6
     assert found.problems == ()
-    (arena,) = arenas_of(tmp_path, runs[0] + runs[1])
-    assert [g.name for g in arena.groups] == ["own (source 11111111)", "own (source 22222222)"]
-    for group, rows in zip(arena.groups, runs, strict=True):
+    (comparison,) = comparisons_of(tmp_path, runs[0] + runs[1])
+    assert [g.name for g in comparison.settings] == [
+        "own (source 11111111)",
+        "own (source 22222222)",
+    ]
+    for group, rows in zip(comparison.settings, runs, strict=True):
         assert group.accuracy.mean == pytest.approx(np.mean([row["accuracy"] for row in rows]))
-    assert "own has results of 2 sources, which are kept apart" in " ".join(words.describe(arena))
+    assert "own has results of 2 sources, which are kept apart" in " ".join(
+        sentences.describe(comparison)
+    )
     # even if they followed other recipes, or one does not state it
     other = make_rows("own", recipe="wide", recipe_sha256="34" * 32, model_sha256="")
     write_run(tmp_path / "other" / "run", [*runs[0], *other])
-    (arena,) = arenas_of(tmp_path / "other")
-    assert {g.name for g in arena.groups} == {
+    (comparison,) = comparisons_of(tmp_path / "other")
+    assert {g.name for g in comparison.settings} == {
         "own (source 11111111)", "own (source not stated)",
     }  # fmt: skip
-    (single,) = arenas_of(tmp_path / "single", runs[0])
-    assert single.groups[0].name == "own"
+    (single,) = comparisons_of(tmp_path / "single", runs[0])
+    assert single.settings[0].name == "own"

@@ -6,10 +6,10 @@ import pytest
 from report_rows import Page, make_rows, write_run
 
 from evfer import report
-from evfer.report.results import read_results
-from evfer.report.studies import find_studies
-from evfer.report.study_figures import effects_figure, sets_figure, steps_figure
-from evfer.report.summary import bring_together
+from evfer.report.draw.study_figures import effects_figure, sets_figure, steps_figure
+from evfer.report.read.comparison import group_rows
+from evfer.report.read.results import read_results
+from evfer.report.read.studies import find_studies
 from evfer.study import Observation, fit_ols
 from evfer.transforms import COMMON
 
@@ -39,7 +39,7 @@ def write_study(folder, sets, *, recipes=True, **changes):
 
 def studies_of(folder):
     found = read_results(folder)
-    return find_studies(bring_together(found.rows), found)
+    return find_studies(group_rows(found.rows), found)
 
 
 @pytest.mark.parametrize("recipes", [True, False])
@@ -86,8 +86,8 @@ def test_two_studies_of_one_network_keep_to_their_own(tmp_path):
             row |= {"run": name, "recipe_sha256": row["recipe_sha256"][:-1] + name}
         write_run(tmp_path / name, rows)
     first, second = studies_of(tmp_path)
-    assert first.settings != second.settings
-    wanted = {study.settings: len(study.variants) for study in (first, second)}
+    assert first.digest != second.digest
+    wanted = {study.digest: len(study.variants) for study in (first, second)}
     assert sorted(wanted.values()) == [2, len(PLAIN)]
     out = report.render(tmp_path, tmp_path / "report")
     text = out.page.read_text(encoding="utf-8")

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from report_rows import HOSTILE, arenas_of, make_rows
+from report_rows import HOSTILE, comparisons_of, make_rows
 from statsmodels.stats.multitest import multipletests
 
-from evfer.report.markup import MOST_ROWS, table_html
-from evfer.report.table import Column, Table, show, to_csv, to_json, to_latex, to_markdown
-from evfer.report.tables import build_tables, correct_for_number
+from evfer.report.draw.markup import MOST_ROWS, table_html
+from evfer.report.say.table import Column, Table, show, to_csv, to_json, to_latex, to_markdown
+from evfer.report.say.tables import build_tables, correct_for_number
 
 COLUMNS = (
     Column("model", "model"),
@@ -135,8 +135,8 @@ def test_latex_tables_fit_their_paper(tmp_path):
     energy = {"full_mj": 123456.0, "legacy": {"snn_mj": 8.4}, "paper": {"snn_mj": 0.09}}
     names = ("spiking-fer", "resnet18 eda(hflip + noise) long", "cnn1", "resnet18-ann at 50 epochs")
     runs = [make_rows(name, 0.3 + 0.1 * i, energy=energy) for i, name in enumerate(names)]
-    arenas = arenas_of(tmp_path, *runs, make_rows("bad", collapsed=True, **care))
-    tables = [table for table in build_tables(arenas).values() if table.main and table.rows]
+    comparisons = comparisons_of(tmp_path, *runs, make_rows("bad", collapsed=True, **care))
+    tables = [table for table in build_tables(comparisons).values() if table.main and table.rows]
     assert {"accuracy", "differences", "energy", "leaks"} <= {table.name for table in tables}
     boxes = []
     for some in tables:
@@ -158,7 +158,7 @@ def test_latex_tables_fit_their_paper(tmp_path):
     assert all(float(width) <= float(room) for _, width, room in found), found
     assert "Overfull" not in done.stdout
     # what all rows share is no column, and files for machines have every one
-    accuracy = build_tables(arenas)["accuracy"]
+    accuracy = build_tables(comparisons)["accuracy"]
     assert to_markdown(accuracy).startswith("| model | accuracy | ± results | 95% interval |")
     assert {"set", "protocol", "uar", "ece"} <= set(json.loads(to_json(accuracy))[0])
 
@@ -190,7 +190,7 @@ def test_many_rows_stand_in_the_page_as_data():
 
 def test_colours_stand_before_models_that_have_one():
     found = table(("a", 0.5, None, 1), ("b", 0.5, None, 1))
-    written = str(table_html(found, seats={"a": 3}, hide=("interval",)))
+    written = str(table_html(found, colours={"a": 3}, hide=("interval",)))
     assert written.count("swatch series-3") == 1
     assert "95% interval" not in written
 
@@ -206,24 +206,26 @@ def test_correction_for_the_number_of_tests_is_holms(seed):
 def test_every_pair_is_compared_and_the_number_of_pairs_counted(tmp_path):
     names = ("one", "second", "the third", "number four")
     runs = [make_rows(name, 0.3 + 0.15 * i) for i, name in enumerate(names)]
-    (arena,) = arenas_of(tmp_path, *runs)
-    rows = build_tables([arena])["differences"].rows
+    (comparison,) = comparisons_of(tmp_path, *runs)
+    rows = build_tables([comparison])["differences"].rows
     assert len(rows) == 6
-    order = [group.name for group in arena.groups]
+    order = [group.name for group in comparison.settings]
     assert all(order.index(row[2]) < order.index(row[3]) for row in rows)
-    keys = [column.key for column in build_tables([arena])["differences"].columns]
+    keys = [column.key for column in build_tables([comparison])["differences"].columns]
     raw, corrected = (keys.index(f"mcnemar_p{tail}") for tail in ("", "_holm"))
     assert [row[corrected] for row in rows] == correct_for_number([row[raw] for row in rows])
     # the words still speak of the best against each other one
-    assert {d.first for d in arena.differences} == {order[0]}
-    assert len(arena.differences) == 3
+    assert {d.first for d in comparison.differences} == {order[0]}
+    assert len(comparison.differences) == 3
 
 
 def test_scores_to_be_read_with_care_say_why(tmp_path):
     leak = {"subject_overlap": 0.93, "never_tested": 0.1, "multiply_tested": 0.6}
     changes = {"leak": leak | {"test_chose": ["epoch"]}, "selected_on": "best_test_epoch"}
-    (arena,) = arenas_of(tmp_path, make_rows("bad", collapsed=True, **changes), make_rows())
-    found = build_tables([arena])["accuracy"]
+    (comparison,) = comparisons_of(
+        tmp_path, make_rows("bad", collapsed=True, **changes), make_rows()
+    )
+    found = build_tables([comparison])["accuracy"]
     place = [column.key for column in found.columns].index("warning")
     said = {row[0]: row[place] for row in found.rows}
     assert said["spiking-fer"] == "none"

@@ -12,6 +12,7 @@ from evfer.metrics.comparison import (
     corrected_resampled_t,
     mcnemar,
     paired_bootstrap,
+    tie_key,
 )
 from evfer.metrics.scores import (
     COLLAPSE_SHARE,
@@ -47,4 +48,5 @@ __all__ = [
     "score_subjects",
     "spread",
     "subject_bootstrap",
+    "tie_key",
 ]

@@ -13,10 +13,29 @@ from scipy import stats
 from evfer.errors import DataError
 from evfer.metrics.spread import resample_subjects
 
-__all__ = ["McNemar", "ResampledT", "corrected_resampled_t", "mcnemar", "paired_bootstrap"]
+__all__ = [
+    "McNemar",
+    "ResampledT",
+    "corrected_resampled_t",
+    "mcnemar",
+    "paired_bootstrap",
+    "tie_key",
+]
 
 _EXACT_BELOW = 25
 """Disagreements under which the binomial distribution is taken, not its chi-squared limit."""
+
+
+def tie_key(score: float) -> float:
+    """Give what two scores share if they are a tie, and what orders them if not.
+
+    The same numbers added up in another order differ in their last digits, which is no lead.
+
+    Example:
+        >>> 0.1 + 0.2 == 0.3, tie_key(0.1 + 0.2) == tie_key(0.3)
+        (False, True)
+    """
+    return round(score, 9)
 
 
 @dataclass(frozen=True)

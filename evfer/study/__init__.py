@@ -22,13 +22,12 @@ from evfer.study.results import (
     Summary,
     choose_in_folds,
     chosen_in_all,
-    describe_choice,
-    describe_fit,
-    spell_probability,
+    name_tied,
     summarise,
     write_summary,
 )
 from evfer.study.running import Pace, State, examine, parse_duration, run_study
+from evfer.study.sentences import describe_choice, describe_fit, spell_probability
 
 __all__ = [
     "Candidate",
@@ -54,6 +53,7 @@ __all__ = [
     "fit_ols",
     "lay_out",
     "load_study",
+    "name_tied",
     "parse_duration",
     "run_study",
     "spell_probability",

@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evfer import metrics
 from evfer.bench import ResultRow
 from evfer.files import write_text
 from evfer.study.effects import Fit, Observation, fit_mixed, fit_ols
 from evfer.study.grid import Grid
+from evfer.study.sentences import describe_choice, describe_fit, spell_probability, spell_share
 
 __all__ = [
     "Candidate",
@@ -27,9 +28,7 @@ __all__ = [
     "Summary",
     "choose_in_folds",
     "chosen_in_all",
-    "describe_choice",
-    "describe_fit",
-    "spell_probability",
+    "name_tied",
     "summarise",
     "write_summary",
 ]
@@ -92,12 +91,15 @@ class Outcome:
         cells: the best first, those without results last.
         ols: the published regression.
         mixed: the one with splits as random effects.
-        chosen: set of augmentations with the best validation accuracy over all folds; None where
-            there was no validation, or results are missing. A fold's test clips did not choose
-            it in that fold, but may have in others.
-        highest: set with the best test score: chosen by the test clips, and so optimistic.
+        chosen: set of augmentations with the best validation accuracy over all folds, of equals
+            the first of the grid; None where there was no validation, or results are missing. A
+            fold's test clips did not choose it in that fold, but may have in others.
+        highest: set with the best test score: chosen by the test clips, and so optimistic; of
+            equals the first.
         test_chose: what the test clips chose in each fold, such as the epoch.
         nested: scores where each fold chose for itself; None where `chosen` is.
+        tied_chosen: names of all sets with that validation accuracy.
+        tied_highest: names of all sets with that test score.
     """
 
     dataset: str
@@ -109,6 +111,8 @@ class Outcome:
     highest: Cell | None
     test_chose: tuple[str, ...] = ()
     nested: Nested | None = None
+    tied_chosen: tuple[str, ...] = ()
+    tied_highest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -201,14 +205,15 @@ def _outcome(
     chosen = nested = None
     if whole and all(cell.validation is not None for cell in cells):
         # of equals the first of the grid: sorted by the test, the test clips would break the tie
-        chosen = max(cells, key=lambda cell: cell.validation or 0.0)
+        chosen = max(cells, key=lambda cell: metrics.tie_key(cell.validation or 0.0))
         folds: dict[tuple[int, int], list[Candidate]] = {}
         for i in numbers:
             place = grid.places[i]
             candidate = (place.augmentation, rows[i].validation_accuracy, scores[i])
             folds.setdefault((place.seed, place.fold), []).append(candidate)
         nested = choose_in_folds(list(folds.values()))
-    cells.sort(key=lambda cell: -math.inf if cell.mean is None else cell.mean, reverse=True)
+    cells.sort(key=lambda cell: math.inf if cell.mean is None else -metrics.tie_key(cell.mean))
+    highest = cells[0] if whole else None
     return Outcome(
         dataset,
         model,
@@ -216,9 +221,32 @@ def _outcome(
         fit_ols(observations, grid.factors),
         fit_mixed(observations, grid.factors),
         chosen,
-        cells[0] if whole else None,
+        highest,
         chosen_in_all([rows[i].leak.test_chose or () for i in numbers if i in rows]),
         nested,
+        name_tied(cells, "validation", chosen),
+        name_tied(cells, "mean", highest),
+    )
+
+
+def name_tied(
+    cells: Sequence[Cell], score: Literal["mean", "validation"], best: Cell | None
+) -> tuple[str, ...]:
+    """Name the sets of augmentations whose score is that of the best one, itself included.
+
+    Args:
+        cells: the sets.
+        score: which of their scores.
+        best: the best one; without it there is none to name.
+    """
+    value = getattr(best, score, None)
+    if value is None:
+        return ()
+    known = [(cell.augmentation, getattr(cell, score)) for cell in cells]
+    return tuple(
+        name
+        for name, other in known
+        if other is not None and metrics.tie_key(other) == metrics.tie_key(value)
     )
 
 
@@ -228,7 +256,10 @@ def choose_in_folds(folds: Sequence[Sequence[Candidate]]) -> Nested:
     Args:
         folds: of each fold and seed every set, in the order of the grid and not of the scores.
     """
-    best = [max(candidates, key=lambda candidate: candidate[1] or 0.0) for candidates in folds]
+    best = [
+        max(candidates, key=lambda candidate: metrics.tie_key(candidate[1] or 0.0))
+        for candidates in folds
+    ]
     found = metrics.spread([score for _, _, score in best])
     picks = Counter(name for name, _, _ in best)
     return Nested(found.mean, found.std, found.n, dict(picks.most_common()))
@@ -316,7 +347,7 @@ def _markdown(summary: Summary) -> str:
         lines += [f"| set | results | mean {measure} | spread | validation | collapsed |"]
         lines += ["| --- | --: | --: | --: | --: | --: |"]
         for cell in outcome.cells:
-            shares = (_percent(cell.mean), _percent(cell.std), _percent(cell.validation))
+            shares = (spell_share(cell.mean), spell_share(cell.std), spell_share(cell.validation))
             lines.append(
                 f"| {cell.augmentation} | {cell.n} of {cell.total} | {' | '.join(shares)} "
                 f"| {cell.collapsed} |"
@@ -334,67 +365,3 @@ def _effects_table(fit: Fit, measure: str) -> list[str]:
         estimate, low, high = (f"{value:+.1f}".replace("-", "\N{MINUS SIGN}") for value in values)
         lines.append(f"| {effect.name} | {estimate} | {low} to {high} | {p_value} |")
     return [*lines, ""]
-
-
-def spell_probability(p_value: float) -> str:
-    """Write a p-value with two digits that count; tiny ones as a bound.
-
-    Example:
-        >>> spell_probability(0.0321), spell_probability(1e-9)
-        ('0.032', '<0.0001')
-    """
-    return "<0.0001" if p_value < 1e-4 else f"{p_value:#.2g}"
-
-
-def describe_fit(fit: Fit) -> list[str]:
-    """Say what a regression rests on, and what limits it; one sentence an item."""
-    if fit.problem:
-        return [fit.problem, *fit.notes]
-    found = [f"{fit.n} results over {fit.n_splits} splits."]
-    if fit.r_squared is not None:
-        found.append(f"The augmentations explain {fit.r_squared:.1%} of the variance.")
-    if fit.method == "ols":
-        found.append(
-            "Folds share training clips, which OLS does not know: it is surer than it may be."
-        )
-    if fit.split_std is not None and fit.residual_std is not None:
-        found.append(
-            f"Splits differ by {100 * fit.split_std:.1f} points (standard deviation), results of "
-            f"one split by {100 * fit.residual_std:.1f}."
-        )
-    return [*found, *fit.notes]
-
-
-def describe_choice(outcome: Outcome, measure: str) -> list[str]:
-    """Say which set of augmentations is best, and who chose it."""
-    chose = " and the ".join(outcome.test_chose)
-    warning = [f"OPTIMISTIC: the test clips chose the {chose} of each fold."] if chose else []
-    if outcome.highest is None:
-        missing = "The sets do not have the same folds yet, so none is named the best."
-        return [*warning, missing]
-    highest = outcome.highest
-    found = [
-        *warning,
-        f"Highest on the test clips: {highest.augmentation}, {measure} {_percent(highest.mean)}. "
-        "OPTIMISTIC: the test clips chose it.",
-    ]
-    if outcome.chosen:
-        found.append(
-            f"Chosen on inner validation: {outcome.chosen.augmentation}, with a test {measure} of "
-            f"{_percent(outcome.chosen.mean)}."
-        )
-        if outcome.nested:
-            picks = ", ".join(f"{name} {n} times" for name, n in outcome.nested.picks.items())
-            found.append(
-                f"Chosen anew in each fold, so that no test clip has a say in any: {measure} "
-                f"{_percent(outcome.nested.mean)} over {outcome.nested.n} results ({picks})."
-            )
-    else:
-        found.append(
-            'No set was chosen without the test clips: that needs select.on = "inner_validation".'
-        )
-    return found
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}%"

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from evfer.pictures.text import shorten
-from evfer.report.drawing import WIDTH, Drawing, Figure, finish
-from evfer.report.studies import AugmentationStudy, Variant
-from evfer.report.words import interval, percent, points, probability
+from evfer.report.draw.drawing import WIDTH, Drawing, Figure, finish
+from evfer.report.read.studies import AugmentationStudy, Variant
+from evfer.report.say.sentences import interval, percent, points, probability, study_range
 
 __all__ = ["effects_figure", "sets_figure", "steps_figure"]
 
@@ -27,7 +27,7 @@ _SIGNIFICANT = 0.05
 def sets_figure(study: AugmentationStudy, name: str) -> Figure:
     """Draw a bar for each set of augmentations, its folds as points, the best first."""
     variants = study.variants[:_MOST_SETS]
-    chance = study.arena.groups[0].chance
+    chance = study.comparison.settings[0].chance
 
     # a dot for each augmentation of a set takes less room than their names
     dots = study.factors if len(study.factors) <= _MOST_DOTS else ()
@@ -39,7 +39,7 @@ def sets_figure(study: AugmentationStudy, name: str) -> Figure:
             colour = theme.series[0] if variant.names else theme.series[1]
             (bar,) = axes.barh([row], [mean], height=0.7, color=colour, alpha=0.35)
             drawing.tip(bar, _describe(variant))
-            scores = [100 * r.accuracy for r in variant.group.rows if r.accuracy is not None]
+            scores = [100 * r.accuracy for r in variant.setting.rows if r.accuracy is not None]
             axes.plot(scores, [row] * len(scores), "o", color=colour, markersize=2.2, alpha=0.8)
             axes.plot([mean, mean], [row - 0.35, row + 0.35], color=theme.ink, linewidth=1.6)
             axes.text(101, row, f"{mean:.1f}", color=theme.ink, fontsize=7, va="center")
@@ -67,12 +67,8 @@ def sets_figure(study: AugmentationStudy, name: str) -> Figure:
         axes.spines[["left", "right", "top"]].set_visible(False)
         axes.vlines(range(0, 101, 20), len(variants) - 0.4, -0.5, color=theme.grid, linewidth=0.6)
 
-    best, last = study.variants[0], study.variants[-1]
-    said = (
-        f"{len(study.variants)} sets of augmentations, from {last.label} with {percent(last.mean)} "
-        f"to {best.label} with {percent(best.mean)}"
-    )
-    title = f"{study.model} by augmentations on {study.arena.name}"
+    said = f"{len(study.variants)} sets of augmentations: {study_range(study)}"
+    title = f"{study.model} by augmentations on {study.comparison.name}"
     return finish(name, title, said, (WIDTH, 1.3 + 0.18 * len(variants)), draw)
 
 
@@ -81,9 +77,9 @@ def _dot(place: float, dots: Sequence[str]) -> float:
 
 
 def _describe(variant: Variant) -> str:
-    text = f"{variant.label}: {percent(variant.mean)} over {len(variant.group.rows)} results"
-    if variant.group.interval:
-        text += f", interval {interval(variant.group.interval)}"
+    text = f"{variant.label}: {percent(variant.mean)} over {len(variant.setting.rows)} results"
+    if variant.setting.interval:
+        text += f", interval {interval(variant.setting.interval)}"
     return text
 
 
@@ -129,7 +125,7 @@ def effects_figure(study: AugmentationStudy, name: str) -> Figure | None:
         f"{e.name} {points(e.estimate)} points, p {probability(e.p_value)}"
         for e in fits[0].effects[1:]
     )
-    title = f"Effects of augmentations on {study.model}, {study.arena.name}"
+    title = f"Effects of augmentations on {study.model}, {study.comparison.name}"
     return finish(name, title, "; ".join(said), (WIDTH, 1.2 + 0.42 * len(names)), draw)
 
 
@@ -145,12 +141,12 @@ def steps_figure(study: AugmentationStudy, name: str) -> Figure | None:
             mean = 100 * variant.mean
             bars = axes.bar([place], [mean], width=0.62, color=colour, alpha=0.3)
             drawing.tip(bars[0], f"{step.letter}, {_describe(variant)}")
-            if variant.group.interval:
-                low, high = (100 * bound for bound in variant.group.interval)
+            if variant.setting.interval:
+                low, high = (100 * bound for bound in variant.setting.interval)
                 axes.plot([place, place], [low, high], color=colour, linewidth=2.4)
-            scores = [100 * r.accuracy for r in variant.group.rows if r.accuracy is not None]
+            scores = [100 * r.accuracy for r in variant.setting.rows if r.accuracy is not None]
             sides = place + np.linspace(-0.2, 0.2, len(scores))
-            for row, side, score in zip(variant.group.rows, sides, scores, strict=False):
+            for row, side, score in zip(variant.setting.rows, sides, scores, strict=False):
                 (dot,) = axes.plot([side], [score], "o", color=colour, markersize=4)
                 drawing.tip(dot, f"{step.letter}, fold {row.fold}: {score:.1f}%")
             axes.plot([place - 0.31, place + 0.31], [mean, mean], color=theme.ink, linewidth=2)
@@ -168,5 +164,5 @@ def steps_figure(study: AugmentationStudy, name: str) -> Figure | None:
         axes.grid(axis="y", color=theme.grid, linewidth=0.6)
 
     said = (f"{s.letter} ({s.variant.label}): {percent(s.variant.mean)}" for s in study.steps)
-    title = f"A, B and C: {study.model} on {study.arena.name}"
+    title = f"A, B and C: {study.model} on {study.comparison.name}"
     return finish(name, title, "; ".join(said), (WIDTH, 3.4), draw)

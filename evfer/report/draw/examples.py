@@ -24,8 +24,9 @@ from evfer.pictures import (
     show_frame,
     time_windows,
 )
-from evfer.report.results import Run
-from evfer.report.summary import Arena, Group
+from evfer.report.read.comparison import Comparison
+from evfer.report.read.results import Run
+from evfer.report.read.setting import Setting
 
 __all__ = [
     "Answer",
@@ -49,7 +50,7 @@ _SIDE = 200
 """Widest film in pixels; larger sensors are made smaller to keep the page light."""
 _MOST = 12
 _MOST_MODELS = 6
-"""Groups of an arena, the best first, whose answers are shown."""
+"""Settings of a comparison, the best first, whose answers are shown."""
 
 
 @dataclass(frozen=True)
@@ -96,17 +97,17 @@ class Examples:
     note: str = ""
 
 
-def choose_examples(arena: Arena) -> list[str]:
+def choose_examples(comparison: Comparison) -> list[str]:
     """Choose clips by name: of each model its surest right and its surest wrong answer.
 
     A clip that an earlier model has taken is passed over for the next surest.
     """
     chosen: dict[str, None] = {}
     for right in (True, False):
-        for group in arena.groups[:_MOST_MODELS]:
+        for setting in comparison.settings[:_MOST_MODELS]:
             said = [
                 item
-                for item in group.predictions
+                for item in setting.predictions
                 if item.right == right and item.clip_id not in chosen
             ]
             best = max(said, key=lambda item: (item.confidence or 0.0, item.clip_id), default=None)
@@ -116,7 +117,7 @@ def choose_examples(arena: Arena) -> list[str]:
 
 
 def collect(
-    arenas: Sequence[Arena],
+    comparisons: Sequence[Comparison],
     runs: Mapping[str, Run],
     data: Path | None,
     frames: FrameLookup | None,
@@ -124,7 +125,7 @@ def collect(
     """Find the recordings of the chosen clips and make their films.
 
     Args:
-        arenas: what was tested.
+        comparisons: what was tested.
         runs: for the data folders that the runs read.
         data: the data folder, if the caller knows it.
         frames: gives the source frames of a recording, where there are any.
@@ -132,14 +133,18 @@ def collect(
     Returns:
         The films; a recording that is not there is told about and is no error.
     """
-    wanted = [(arena, clip_id) for arena in arenas for clip_id in choose_examples(arena)]
+    wanted = [
+        (comparison, clip_id)
+        for comparison in comparisons
+        for clip_id in choose_examples(comparison)
+    ]
     if not wanted:
         return Examples((), "The rows hold no predictions, so there is no clip to show.")
     shown: list[Example] = []
     missing: list[str] = []
-    for arena, clip_id in wanted[:_MOST]:
+    for comparison, clip_id in wanted[:_MOST]:
         try:
-            path = find_recording(arena, clip_id, runs, data)
+            path = find_recording(comparison, clip_id, runs, data)
             recording = recordings.read(path)
         except EvferError as error:
             missing.append(str(error))
@@ -149,7 +154,7 @@ def collect(
             beside = frames(path) if frames else None
         except EvferError as error:
             missing.append(str(error))
-        shown.append(_example(arena, clip_id, recording, beside))
+        shown.append(_example(comparison, clip_id, recording, beside))
     note = ""
     if missing:
         what = "clips cannot be shown in full"
@@ -157,13 +162,15 @@ def collect(
     return Examples(tuple(shown), note)
 
 
-def find_recording(arena: Arena, clip_id: str, runs: Mapping[str, Run], data: Path | None) -> Path:
+def find_recording(
+    comparison: Comparison, clip_id: str, runs: Mapping[str, Run], data: Path | None
+) -> Path:
     """Give the path of a clip's recording.
 
     Raises:
         EvferError: saying why it cannot be found.
     """
-    names = dict.fromkeys(row.run for group in arena.groups for row in group.rows)
+    names = dict.fromkeys(row.run for setting in comparison.settings for row in setting.rows)
     stated = [runs[name].data for name in names if name in runs]
     folders = [data] if data is not None else [folder for folder in stated if folder]
     problem: EvferError = SourceError(
@@ -171,7 +178,7 @@ def find_recording(arena: Arena, clip_id: str, runs: Mapping[str, Run], data: Pa
     )
     for folder in folders:
         try:
-            there = recordings.find_set(folder, arena.set_name)
+            there = recordings.find_set(folder, comparison.set_name)
             for entry in recordings.read_index(there):
                 if entry.clip_id == clip_id:
                     return there / entry.path
@@ -182,7 +189,7 @@ def find_recording(arena: Arena, clip_id: str, runs: Mapping[str, Run], data: Pa
 
 
 def _example(
-    arena: Arena,
+    comparison: Comparison,
     clip_id: str,
     recording: recordings.Recording,
     beside: Frames | None,
@@ -200,11 +207,11 @@ def _example(
     ]
     moments = [(start + end) / 2e6 for start, end in windows]
     rates = event_rates(events, duration_us, 96)
-    label, fold, answers = _answers(arena.groups[:_MOST_MODELS], clip_id)
+    label, fold, answers = _answers(comparison.settings[:_MOST_MODELS], clip_id)
     shown = [show_frame(*beside, moment) for moment in moments] if beside else []
     return Example(
         clip_id=clip_id,
-        set_name=arena.set_name,
+        set_name=comparison.set_name,
         label=label,
         answers=answers,
         fold=fold,
@@ -219,21 +226,23 @@ def _example(
     )
 
 
-def _answers(groups: Sequence[Group], clip_id: str) -> tuple[str, int | None, tuple[Answer, ...]]:
+def _answers(
+    settings: Sequence[Setting], clip_id: str
+) -> tuple[str, int | None, tuple[Answer, ...]]:
     label, fold, answers = "", None, []
-    for group in groups:
+    for setting in settings:
         # the first test of the clip stands for the model; others differ by seed or fold
-        tests = [(row, s) for row in group.rows for s in row.predictions if s.clip_id == clip_id]
+        tests = [(row, s) for row in setting.rows for s in row.predictions if s.clip_id == clip_id]
         if not tests:
             continue
         row, said = tests[0]
         label, fold = row.classes[said.label], row.fold
-        answers.append(_answer(group, row.classes, said))
+        answers.append(_answer(setting, row.classes, said))
     return label, fold, tuple(answers)
 
 
-def _answer(group: Group, classes: Sequence[str], said: Prediction) -> Answer:
-    return Answer(group.name, classes[said.prediction], said.right, said.confidence)
+def _answer(setting: Setting, classes: Sequence[str], said: Prediction) -> Answer:
+    return Answer(setting.name, classes[said.prediction], said.right, said.confidence)
 
 
 def _strip(pictures: Sequence[NDArray[np.uint8]], kind: str) -> str:

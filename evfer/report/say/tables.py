@@ -8,36 +8,36 @@ from typing import Any
 
 from evfer import metrics
 from evfer.bench.row_fields import RowEnergy
-from evfer.report.energy import PUBLISHED_ANN_MJ, PUBLISHED_SNN_MJ
-from evfer.report.studies import AugmentationStudy
-from evfer.report.summary import Arena, Difference, Group
-from evfer.report.table import Column, Kind, Table
-from evfer.report.words import chosen, rule, tally
+from evfer.report.read.comparison import Comparison
+from evfer.report.read.difference import Difference
+from evfer.report.read.energy import PUBLISHED_ANN_MJ, PUBLISHED_SNN_MJ
+from evfer.report.read.setting import Setting
+from evfer.report.read.studies import AugmentationStudy
+from evfer.report.say.sentences import chosen, rule, tally
+from evfer.report.say.study_tables import study_tables
+from evfer.report.say.table import MODEL, PLACE, Column, Kind, Table
 
-__all__ = ["build_tables", "correct_for_number", "study_tables"]
+__all__ = ["build_tables", "correct_for_number"]
 
-_PLACE = (Column("set", "set"), Column("protocol", "protocol"))
-_MODEL = Column("model", "model")
-
-Pairs = Sequence[tuple[Arena, Group]]
+Pairs = Sequence[tuple[Comparison, Setting]]
 
 
 def build_tables(
-    arenas: Sequence[Arena], studies: Sequence[AugmentationStudy] = ()
+    comparisons: Sequence[Comparison], studies: Sequence[AugmentationStudy] = ()
 ) -> dict[str, Table]:
     """Give every table by its name.
 
     Args:
-        arenas: what was tested.
+        comparisons: what was tested.
         studies: sets of augmentations compared.
     """
-    pairs = [(arena, group) for arena in arenas for group in arena.groups]
+    pairs = [(comparison, setting) for comparison in comparisons for setting in comparison.settings]
     tables = (
         _accuracy(pairs),
         _folds(pairs),
         _leaks(pairs),
         _confusion(pairs),
-        _differences(arenas),
+        _differences(comparisons),
         _subjects(pairs),
         _anytime(pairs),
         _calibration(pairs),
@@ -48,30 +48,11 @@ def build_tables(
     return {table.name: table for table in tables}
 
 
-def study_tables(studies: Sequence[AugmentationStudy]) -> dict[str, Table]:
-    """Give the tables of studies by their names; columns tell the studies apart.
-
-    Args:
-        studies: sets of augmentations compared.
-    """
-    tables = (_augmentations(studies), _effects(studies), _steps(studies))
-    return {table.name: table for table in tables}
-
-
-def _of_study(studies: Sequence[AugmentationStudy]) -> tuple[Column, ...]:
-    places = {(study.model, study.arena.name) for study in studies}
-    return _MODEL, *_PLACE, Column("settings", "settings" if len(places) < len(studies) else "")
-
-
-def _place(study: AugmentationStudy) -> tuple[str, ...]:
-    return study.model, study.arena.set_name, study.arena.protocol, study.settings
-
-
 def _accuracy(pairs: Pairs) -> Table:
-    repeated = any(group.over_rounds for _, group in pairs)
+    repeated = any(setting.over_rounds for _, setting in pairs)
     columns = (
-        _MODEL,
-        *_PLACE,
+        MODEL,
+        *PLACE,
         Column("accuracy", "accuracy", "share"),
         Column("accuracy_std", "± results", "share"),
         Column("accuracy_std_repeats", "± repeats" if repeated else "", "share"),
@@ -96,34 +77,34 @@ def _accuracy(pairs: Pairs) -> Table:
         ),
     )
     rows = []
-    for arena, group in pairs:
-        accuracy, leak, first = group.accuracy, group.leak, group.first
+    for comparison, setting in pairs:
+        accuracy, leak, first = setting.accuracy, setting.leak, setting.first
         rows.append(
             (
-                group.name,
-                arena.set_name,
-                arena.protocol,
+                setting.name,
+                comparison.set_name,
+                comparison.protocol,
                 accuracy.mean if accuracy else None,
                 accuracy.std if accuracy else None,
-                group.over_rounds.std if group.over_rounds else None,
-                group.interval,
-                group.uar.mean if group.uar else None,
-                group.macro_f1.mean if group.macro_f1 else None,
-                group.ece,
-                tally(group),
-                group.chance,
-                group.majority,
-                group.collapsed,
-                rule(group),
-                _warn(group),
-                len(group.rows),
-                len(group.folds),
-                len(group.splits),
-                len(group.seeds),
-                group.pooled,
-                group.n_subjects,
+                setting.over_rounds.std if setting.over_rounds else None,
+                setting.interval,
+                setting.uar.mean if setting.uar else None,
+                setting.macro_f1.mean if setting.macro_f1 else None,
+                setting.ece,
+                tally(setting),
+                setting.chance,
+                setting.majority,
+                setting.collapsed,
+                rule(setting),
+                _warn(setting),
+                len(setting.rows),
+                len(setting.folds),
+                len(setting.splits),
+                len(setting.seeds),
+                setting.pooled,
+                setting.n_subjects,
                 first.selected_on,
-                group.optimistic,
+                setting.optimistic,
                 leak.subject_overlap,
                 leak.never_tested,
                 leak.multiply_tested,
@@ -132,20 +113,20 @@ def _accuracy(pairs: Pairs) -> Table:
                 first.recipe_sha256,
                 first.model_sha256,
                 first.data_fingerprint,
-                "; ".join(group.splits),
+                "; ".join(setting.splits),
             )
         )
     brief = ("model", "accuracy", "accuracy_std", "interval", "chance", "warning")
     return Table("accuracy", "Accuracy", columns, tuple(rows), main=True, brief=brief)
 
 
-def _warn(group: Group) -> str:
+def _warn(setting: Setting) -> str:
     """Name in a word or two what makes a score look better than it is."""
-    overlap = group.leak.subject_overlap
+    overlap = setting.leak.subject_overlap
     found = {
-        "optimistic": group.optimistic,
+        "optimistic": setting.optimistic,
         f"leak: {overlap or 0:.0%} of test clips show people trained on": bool(overlap),
-        "collapsed": bool(group.collapsed),
+        "collapsed": bool(setting.collapsed),
         "leaks not stated": overlap is None,
     }
     return "; ".join(word for word, applies in found.items() if applies) or "none"
@@ -180,11 +161,16 @@ def _folds(pairs: Pairs) -> Table:
     columns = tuple(Column(*item) for item in _FOLD_COLUMNS)
     names = [key for key, _, _ in _FOLD_COLUMNS]
     rows = tuple(
-        (group.name, arena.set_name, arena.protocol, *(getattr(row, name) for name in names))
-        for arena, group in pairs
-        for row in group.rows
+        (
+            setting.name,
+            comparison.set_name,
+            comparison.protocol,
+            *(getattr(row, name) for name in names),
+        )
+        for comparison, setting in pairs
+        for row in setting.rows
     )
-    return Table("folds", "Every fold", (_MODEL, *_PLACE, *columns), rows)
+    return Table("folds", "Every fold", (MODEL, *PLACE, *columns), rows)
 
 
 def _leaks(pairs: Pairs) -> Table:
@@ -196,30 +182,37 @@ def _leaks(pairs: Pairs) -> Table:
     )
     rows = tuple(
         (
-            *(group.name, arena.set_name, arena.protocol),
-            *(leak.subject_overlap, leak.never_tested, leak.multiply_tested, chosen(group)),
+            *(setting.name, comparison.set_name, comparison.protocol),
+            *(leak.subject_overlap, leak.never_tested, leak.multiply_tested, chosen(setting)),
         )
-        for arena, group in pairs
-        for leak in (group.leak,)
+        for comparison, setting in pairs
+        for leak in (setting.leak,)
     )
     brief = ("model", "subject_overlap", "never_tested", "multiply_tested", "test_chose")
-    return Table("leaks", "Leaks", (_MODEL, *_PLACE, *columns), rows, main=True, brief=brief)
+    return Table("leaks", "Leaks", (MODEL, *PLACE, *columns), rows, main=True, brief=brief)
 
 
 def _confusion(pairs: Pairs) -> Table:
     columns = (Column("true"), Column("predicted"), Column("count", "", "whole"))
     rows = tuple(
-        (group.name, arena.set_name, arena.protocol, true, predicted, int(group.confusion[i, j]))
-        for arena, group in pairs
-        for i, true in enumerate(group.classes)
-        for j, predicted in enumerate(group.classes)
+        (
+            setting.name,
+            comparison.set_name,
+            comparison.protocol,
+            true,
+            predicted,
+            int(setting.confusion[i, j]),
+        )
+        for comparison, setting in pairs
+        for i, true in enumerate(setting.classes)
+        for j, predicted in enumerate(setting.classes)
     )
-    return Table("confusion", "Confusion", (_MODEL, *_PLACE, *columns), rows)
+    return Table("confusion", "Confusion", (MODEL, *PLACE, *columns), rows)
 
 
-def _differences(arenas: Sequence[Arena]) -> Table:
+def _differences(comparisons: Sequence[Comparison]) -> Table:
     columns = (
-        *_PLACE,
+        *PLACE,
         Column("first", "model"),
         Column("second", "against"),
         Column("difference", "difference, points", "points"),
@@ -236,13 +229,13 @@ def _differences(arenas: Sequence[Arena]) -> Table:
         Column("mcnemar_p_holm", "p over clips, corrected", "probability"),
     )
     rows: list[tuple[Any, ...]] = []
-    for arena in arenas:
-        found = arena.pairs
+    for comparison in comparisons:
+        found = comparison.pairs
         over_folds = correct_for_number([_p_value(d.resampled_t) for d in found])
         over_clips = correct_for_number([_p_value(d.mcnemar) for d in found])
         rows += [
             (
-                *(arena.set_name, arena.protocol, d.first, d.second, d.mean, d.interval),
+                *(comparison.set_name, comparison.protocol, d.first, d.second, d.mean, d.interval),
                 *(d.n_clips, d.n_different, *_test_cells(d, p_folds, p_clips)),
             )
             for d, p_folds, p_clips in zip(found, over_folds, over_clips, strict=True)
@@ -297,21 +290,28 @@ def _subjects(pairs: Pairs) -> Table:
         Column("accuracy", "accuracy", "share"),
     )
     rows = tuple(
-        (group.name, arena.set_name, arena.protocol, found.subject, found.n, found.accuracy)
-        for arena, group in pairs
-        for found in group.people
+        (
+            setting.name,
+            comparison.set_name,
+            comparison.protocol,
+            found.subject,
+            found.n,
+            found.accuracy,
+        )
+        for comparison, setting in pairs
+        for found in setting.people
     )
-    return Table("subjects", "Subjects", (_MODEL, *_PLACE, *columns), rows)
+    return Table("subjects", "Subjects", (MODEL, *PLACE, *columns), rows)
 
 
 def _anytime(pairs: Pairs) -> Table:
     columns = (Column("step", "step", "whole"), Column("accuracy", "accuracy", "share"))
     rows = tuple(
-        (group.name, arena.set_name, arena.protocol, step, accuracy)
-        for arena, group in pairs
-        for step, accuracy in enumerate(group.anytime, 1)
+        (setting.name, comparison.set_name, comparison.protocol, step, accuracy)
+        for comparison, setting in pairs
+        for step, accuracy in enumerate(setting.anytime, 1)
     )
-    return Table("anytime", "Accuracy after each step", (_MODEL, *_PLACE, *columns), rows)
+    return Table("anytime", "Accuracy after each step", (MODEL, *PLACE, *columns), rows)
 
 
 def _calibration(pairs: Pairs) -> Table:
@@ -323,12 +323,21 @@ def _calibration(pairs: Pairs) -> Table:
         Column("accuracy", "accuracy", "share"),
     )
     rows = tuple(
-        (group.name, arena.set_name, arena.protocol, b.low, b.high, b.n, b.confidence, b.accuracy)
-        for arena, group in pairs
-        if group.calibration
-        for b in group.calibration.bins
+        (
+            setting.name,
+            comparison.set_name,
+            comparison.protocol,
+            b.low,
+            b.high,
+            b.n,
+            b.confidence,
+            b.accuracy,
+        )
+        for comparison, setting in pairs
+        if setting.calibration
+        for b in setting.calibration.bins
     )
-    return Table("calibration", "Calibration", (_MODEL, *_PLACE, *columns), rows)
+    return Table("calibration", "Calibration", (MODEL, *PLACE, *columns), rows)
 
 
 _ENERGY_TITLES: dict[str, tuple[str, Kind]] = {
@@ -351,14 +360,17 @@ def _energy(pairs: Pairs) -> Table:
     ordered = [*_ENERGY_TITLES, *(name for name in names if name not in _ENERGY_TITLES)]
     columns = tuple(Column(name, *_ENERGY_TITLES.get(name, ("", "number"))) for name in ordered)
     rows = tuple(
-        (group.name, arena.set_name, arena.protocol, *(getattr(energy, n) for n in ordered))
-        for arena, group in pairs
-        if (energy := group.energy)
+        (
+            setting.name,
+            comparison.set_name,
+            comparison.protocol,
+            *(getattr(energy, n) for n in ordered),
+        )
+        for comparison, setting in pairs
+        if (energy := setting.energy)
     )
     brief = ("model", "full_mj", "paper_snn_mj", "legacy_snn_mj", "dense_ann_mj", "rate_per_step")
-    return Table(
-        "energy", "Energy a clip", (_MODEL, *_PLACE, *columns), rows, main=True, brief=brief
-    )
+    return Table("energy", "Energy a clip", (MODEL, *PLACE, *columns), rows, main=True, brief=brief)
 
 
 def _published_energy() -> Table:
@@ -377,80 +389,3 @@ def _published_energy() -> Table:
         ),
     )
     return Table("energy-published", "Published energies (table 3)", columns, rows)
-
-
-def _augmentations(studies: Sequence[AugmentationStudy]) -> Table:
-    columns = (
-        *_of_study(studies),
-        Column("augmentations", "augmentations"),
-        Column("accuracy", "accuracy", "share"),
-        Column("accuracy_std", "± results", "share"),
-        Column("interval", "95% interval", "interval"),
-        Column("uar", "UAR", "share"),
-        Column("validation", "validation", "share"),
-        Column("results", "results"),
-        Column("collapsed_results", "collapsed", "whole"),
-    )
-    rows = tuple(
-        (
-            *(*_place(study), variant.label),
-            *(variant.mean, variant.group.accuracy.std if variant.group.accuracy else None),
-            *(variant.group.interval, variant.group.uar.mean if variant.group.uar else None),
-            *(variant.validation, tally(variant.group), variant.group.collapsed),
-        )
-        for study in studies
-        for variant in study.variants
-    )
-    brief = ("model", "augmentations", "accuracy", "accuracy_std", "interval", "validation")
-    return Table(
-        "augmentations", "Sets of augmentations", columns, rows, main=bool(rows), brief=brief
-    )
-
-
-def _effects(studies: Sequence[AugmentationStudy]) -> Table:
-    columns = (
-        *_of_study(studies),
-        Column("method", "regression"),
-        Column("factor", "augmentation"),
-        Column("effect", "effect, points", "points"),
-        Column("interval", "95% interval", "gap"),
-        Column("std_error", "", "number"),
-        Column("p_value", "p", "probability"),
-        Column("n", "", "whole"),
-        Column("n_splits", "", "whole"),
-    )
-    methods = {"ols": "least squares (published)", "mixed": "mixed, splits as random effects"}
-    rows = tuple(
-        (
-            *(*_place(study), methods[fit.method]),
-            *(effect.name, effect.estimate, (effect.low, effect.high), effect.std_error),
-            *(effect.p_value, fit.n, fit.n_splits),
-        )
-        for study in studies
-        for fit in (study.ols, study.mixed)
-        for effect in fit.effects
-    )
-    brief = ("model", "method", "factor", "effect", "interval", "p_value")
-    return Table("effects", "Effects of augmentations", columns, rows, main=bool(rows), brief=brief)
-
-
-def _steps(studies: Sequence[AugmentationStudy]) -> Table:
-    columns = (
-        *_of_study(studies),
-        Column("step", "step"),
-        Column("augmentations", "augmentations"),
-        Column("accuracy", "accuracy", "share"),
-        Column("accuracy_std", "± results", "share"),
-        Column("interval", "95% interval", "interval"),
-    )
-    rows = tuple(
-        (
-            *(*_place(study), step.letter),
-            *(step.variant.label, step.variant.mean),
-            step.variant.group.accuracy.std if step.variant.group.accuracy else None,
-            step.variant.group.interval,
-        )
-        for study in studies
-        for step in study.steps
-    )
-    return Table("augmentation-steps", "A, B and C", columns, rows)

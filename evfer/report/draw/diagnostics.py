@@ -11,12 +11,13 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from evfer.bench.row_fields import RowEnergy
-from evfer.report.drawing import WIDTH, Drawing, Figure, abridge, finish
-from evfer.report.energy import PUBLISHED_ANN_MJ, PUBLISHED_SNN_MJ
-from evfer.report.figures import MOST_GROUPS
-from evfer.report.summary import Arena, Group
-from evfer.report.table import show
-from evfer.report.words import percent
+from evfer.report.draw.drawing import WIDTH, Drawing, Figure, abridge, finish
+from evfer.report.draw.figures import MOST_SETTINGS
+from evfer.report.read.comparison import Comparison
+from evfer.report.read.energy import PUBLISHED_ANN_MJ, PUBLISHED_SNN_MJ
+from evfer.report.read.setting import Setting
+from evfer.report.say.sentences import percent
+from evfer.report.say.table import show
 
 __all__ = ["anytime_figure", "calibration_figure", "energy_figure", "subject_figure"]
 
@@ -32,80 +33,82 @@ _FEW = 5
 """Predictions below which a share says next to nothing."""
 
 
-def anytime_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure | None:
+def anytime_figure(comparison: Comparison, name: str, colours: Mapping[str, int]) -> Figure | None:
     """Draw accuracy had each clip ended after its step 1, 2, ...; None where no row says it."""
-    groups = [group for group in arena.groups if group.anytime][:_MOST_LINES]
-    if not groups:
+    settings = [setting for setting in comparison.settings if setting.anytime][:_MOST_LINES]
+    if not settings:
         return None
 
     def draw(drawing: Drawing) -> None:
         axes = drawing.axes()
-        for group in groups:
-            colour = drawing.theme.at(colours[group.name])
-            for row in group.rows[:_MOST_LINES]:
+        for setting in settings:
+            colour = drawing.theme.at(colours[setting.name])
+            for row in setting.rows[:_MOST_LINES]:
                 steps = range(1, len(row.anytime) + 1)
                 values = [100 * share for share in row.anytime]
                 axes.plot(steps, values, color=colour, linewidth=0.9, alpha=0.35)
-            steps = range(1, len(group.anytime) + 1)
-            values = [100 * share for share in group.anytime]
-            axes.plot(steps, values, color=colour, linewidth=2.2, label=abridge(group.name, 30))
+            steps = range(1, len(setting.anytime) + 1)
+            values = [100 * share for share in setting.anytime]
+            axes.plot(steps, values, color=colour, linewidth=2.2, label=abridge(setting.name, 30))
             for step, value in zip(steps, values, strict=True):
                 (dot,) = axes.plot([step], [value], "o", color=colour, markersize=4.5)
-                drawing.tip(dot, f"{group.name}: {value:.1f}% after step {step}")
-        _draw_chance(drawing, axes, groups)
+                drawing.tip(dot, f"{setting.name}: {value:.1f}% after step {step}")
+        _draw_chance(drawing, axes, settings)
         axes.set_ylim(0, 102)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _label(drawing, axes, "steps seen", "accuracy, %")
         _legend(drawing, axes)
 
     said = (
-        f"{group.name}: {percent(group.anytime[0])} after the first step, "
-        f"{percent(group.anytime[-1])} after the last"
-        for group in groups
+        f"{setting.name}: {percent(setting.anytime[0])} after the first step, "
+        f"{percent(setting.anytime[-1])} after the last"
+        for setting in settings
     )
     return finish(
-        name, f"Accuracy after each step on {arena.name}", "; ".join(said), (WIDTH, 3.1), draw
+        name, f"Accuracy after each step on {comparison.name}", "; ".join(said), (WIDTH, 3.1), draw
     )
 
 
-def subject_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure | None:
+def subject_figure(comparison: Comparison, name: str, colours: Mapping[str, int]) -> Figure | None:
     """Draw each person's accuracy as a point; None where no row holds predictions."""
-    groups = [group for group in arena.groups if len(group.people) > 1][:MOST_GROUPS]
-    if not groups:
+    settings = [setting for setting in comparison.settings if len(setting.people) > 1][
+        :MOST_SETTINGS
+    ]
+    if not settings:
         return None
 
     def draw(drawing: Drawing) -> None:
         theme, axes = drawing.theme, drawing.axes()
-        for row, group in enumerate(groups):
-            colour = theme.at(colours[group.name])
-            shares = np.array([100 * person.accuracy for person in group.people])
+        for row, setting in enumerate(settings):
+            colour = theme.at(colours[setting.name])
+            shares = np.array([100 * person.accuracy for person in setting.people])
             low, middle, high = np.quantile(shares, [0.25, 0.5, 0.75])
             (box,) = axes.plot([low, high], [row, row], color=colour, linewidth=10, alpha=0.2)
             box.set_solid_capstyle("butt")
-            drawing.tip(box, f"{group.name}: half of the people lie in {low:.0f} to {high:.0f}%")
+            drawing.tip(box, f"{setting.name}: half of the people lie in {low:.0f} to {high:.0f}%")
             axes.plot([middle, middle], [row - 0.2, row + 0.2], color=theme.ink, linewidth=2)
             lifts = _spread_out(shares)
-            for person, share, lift in zip(group.people[:400], shares, lifts, strict=False):
+            for person, share, lift in zip(setting.people[:400], shares, lifts, strict=False):
                 (dot,) = axes.plot([share], [row + lift], "o", color=colour, markersize=4)
                 dot.set_alpha(0.7)
                 drawing.tip(dot, f"{person.subject}: {share:.1f}% of {person.n} tests")
-            label = abridge(group.name, 38)
+            label = abridge(setting.name, 38)
             axes.text(
                 0.5, row - 0.3, label, color=theme.ink, fontsize=9, weight="bold", va="bottom"
             )
-        axes.set_ylim(len(groups) - 0.4, -0.75)
+        axes.set_ylim(len(settings) - 0.4, -0.75)
         axes.set_xlim(-2, 102)
         axes.set_yticks([])
         _label(drawing, axes, "accuracy of one person, %", "")
         axes.spines["left"].set_visible(False)
 
-    ranges = (sorted(person.accuracy for person in group.people) for group in groups)
+    ranges = (sorted(person.accuracy for person in setting.people) for setting in settings)
     said = (
-        f"{group.name}: {len(shares)} people from {percent(shares[0])} to {percent(shares[-1])}"
-        for group, shares in zip(groups, ranges, strict=True)
+        f"{setting.name}: {len(shares)} people from {percent(shares[0])} to {percent(shares[-1])}"
+        for setting, shares in zip(settings, ranges, strict=True)
     )
-    size = (WIDTH, 0.8 + 0.62 * len(groups))
-    return finish(name, f"People of {arena.name}", "; ".join(said), size, draw)
+    size = (WIDTH, 0.8 + 0.62 * len(settings))
+    return finish(name, f"People of {comparison.name}", "; ".join(said), size, draw)
 
 
 def _spread_out(values: Sequence[float] | np.ndarray) -> list[float]:
@@ -120,20 +123,22 @@ def _spread_out(values: Sequence[float] | np.ndarray) -> list[float]:
     return lifts
 
 
-def calibration_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure | None:
+def calibration_figure(
+    comparison: Comparison, name: str, colours: Mapping[str, int]
+) -> Figure | None:
     """Draw accuracy against confidence; None where no row states confidences."""
-    groups = [group for group in arena.groups if group.calibration][:_MOST_LINES]
-    if not groups:
+    settings = [setting for setting in comparison.settings if setting.calibration][:_MOST_LINES]
+    if not settings:
         return None
 
     def draw(drawing: Drawing) -> None:
         theme, axes = drawing.theme, drawing.axes()
         axes.plot([0, 100], [0, 100], color=theme.faint, linewidth=1, linestyle=(0, (4, 3)))
-        for group in groups:
-            bins = [b for b in group.calibration.bins if b.n] if group.calibration else []
-            colour = theme.at(colours[group.name])
+        for setting in settings:
+            bins = [b for b in setting.calibration.bins if b.n] if setting.calibration else []
+            colour = theme.at(colours[setting.name])
             points = [(100 * (b.confidence or 0), 100 * (b.accuracy or 0)) for b in bins]
-            label = _fit(group.name, 20, f", ECE {percent(group.ece)}")
+            label = _fit(setting.name, 20, f", ECE {percent(setting.ece)}")
             # one answer alone is right or wrong: joined, such points are a zigzag of chance
             joined = [point for point, b in zip(points, bins, strict=True) if b.n >= _FEW]
             x, y = zip(*joined, strict=True) if joined else ((), ())
@@ -144,16 +149,22 @@ def calibration_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> F
                 (dot,) = axes.plot([sure], [right], "o", color=colour, markersize=size)
                 dot.set_alpha(0.75 if b.n >= _FEW else 0.3)
                 drawing.tip(
-                    dot, f"{group.name}: {b.n} answers, {sure:.0f}% sure, {right:.0f}% right"
+                    dot, f"{setting.name}: {b.n} answers, {sure:.0f}% sure, {right:.0f}% right"
                 )
         axes.set_xlim(0, 102)
         axes.set_ylim(-2, 102)
         _label(drawing, axes, "confidence, %", "share that is right, %")
         _legend_above(drawing, axes)
 
-    said = (f"{group.name}: expected calibration error {percent(group.ece)}" for group in groups)
+    said = (
+        f"{setting.name}: expected calibration error {percent(setting.ece)}" for setting in settings
+    )
     return finish(
-        name, f"Confidence on {arena.name}", "; ".join(said), (WIDTH, _height(3.1, groups)), draw
+        name,
+        f"Confidence on {comparison.name}",
+        "; ".join(said),
+        (WIDTH, _height(3.1, settings)),
+        draw,
     )
 
 
@@ -172,25 +183,25 @@ _ACCOUNTS = (
 )
 
 
-def energy_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure | None:
+def energy_figure(comparison: Comparison, name: str, colours: Mapping[str, int]) -> Figure | None:
     """Draw energies by accounting, the published ones beside; None where no row says any."""
-    groups = [g for g in arena.groups if g.energy and _energies(g.energy)][:_MOST_LINES]
-    if not groups:
+    settings = [g for g in comparison.settings if g.energy and _energies(g.energy)][:_MOST_LINES]
+    if not settings:
         return None
 
     def draw(drawing: Drawing) -> None:
         theme, axes = drawing.theme, drawing.axes()
-        for number, group in enumerate(groups):
-            colour = theme.at(colours[group.name])
-            lift = 0.5 * (number / max(1, len(groups) - 1) - 0.5) if len(groups) > 1 else 0.0
-            axes.plot([], [], "s", color=colour, label=_fit(group.name, 30))
+        for number, setting in enumerate(settings):
+            colour = theme.at(colours[setting.name])
+            lift = 0.5 * (number / max(1, len(settings) - 1) - 0.5) if len(settings) > 1 else 0.0
+            axes.plot([], [], "s", color=colour, label=_fit(setting.name, 30))
             for row, (account, parts) in enumerate(_ACCOUNTS):
                 for field, marker, words in parts:
-                    value = getattr(group.energy, field)
+                    value = getattr(setting.energy, field)
                     if value:
                         (dot,) = axes.plot([value], [row + lift], marker, color=colour)
                         dot.set_markersize(7)
-                        text = f"{group.name}, {account}, {words}: {show(value, 'energy')} mJ"
+                        text = f"{setting.name}, {account}, {words}: {show(value, 'energy')} mJ"
                         drawing.tip(dot, text)
         published = [(PUBLISHED_ANN_MJ, "^", "ResNet-18")]
         published += [(value, "o", "Spiking-FER") for value in PUBLISHED_SNN_MJ]
@@ -210,13 +221,17 @@ def energy_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure
         _explain_markers(drawing, axes)
 
     said = (
-        f"{group.name}: full {show(group.energy.full_mj, 'energy')} mJ, legacy "
-        f"{show(group.energy.legacy_snn_mj, 'energy')} mJ"
-        for group in groups
-        if group.energy
+        f"{setting.name}: full {show(setting.energy.full_mj, 'energy')} mJ, legacy "
+        f"{show(setting.energy.legacy_snn_mj, 'energy')} mJ"
+        for setting in settings
+        if setting.energy
     )
     return finish(
-        name, f"Energy a clip on {arena.name}", "; ".join(said), (WIDTH, _height(3.5, groups)), draw
+        name,
+        f"Energy a clip on {comparison.name}",
+        "; ".join(said),
+        (WIDTH, _height(3.5, settings)),
+        draw,
     )
 
 
@@ -241,8 +256,8 @@ def _energies(energy: RowEnergy) -> bool:
     return any(getattr(energy, field) for _, parts in _ACCOUNTS for field, _, _ in parts)
 
 
-def _draw_chance(drawing: Drawing, axes: Axes, groups: Sequence[Group]) -> None:
-    levels = sorted({100 * g.chance for g in groups if g.chance is not None})
+def _draw_chance(drawing: Drawing, axes: Axes, settings: Sequence[Setting]) -> None:
+    levels = sorted({100 * g.chance for g in settings if g.chance is not None})
     for level in levels[:3]:
         line = axes.axhline(level, color=drawing.theme.faint, linewidth=1, linestyle=(0, (4, 3)))
         drawing.tip(line, f"guessing evenly: {level:.1f}%")
@@ -286,6 +301,6 @@ def _width(text: str) -> float:
     return float(TextPath((0, 0), text, size=_LEGEND).get_extents().width) if text.strip() else 0.0
 
 
-def _height(inches: float, groups: Sequence[Group]) -> float:
+def _height(inches: float, settings: Sequence[Setting]) -> float:
     """Give a figure's height with room for a legend's lines above it."""
-    return inches + 0.16 * max(0, len(groups) - 2)
+    return inches + 0.16 * max(0, len(settings) - 2)

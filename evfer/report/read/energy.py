@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from evfer.bench.row_fields import RowEnergy
 
 __all__ = [
     "PUBLISHED_ANN_MJ",
     "PUBLISHED_SNN_MJ",
-    "explain",
     "mean_energy",
 ]
 
@@ -41,18 +40,3 @@ def mean_energy(rows: Iterable[RowEnergy | None]) -> RowEnergy | None:
         means[name] = (total if name == "clips" else total / len(values)) if values else None
     twins = dict.fromkeys(row.twin for row in known)
     return RowEnergy(**means, twin=next(iter(twins)) if len(twins) == 1 else "")
-
-
-def explain(energies: Sequence[RowEnergy]) -> str:
-    """Say in two sentences why the published energies and the full accounting differ."""
-    times = [
-        e.legacy_ann_mj / e.paper_ann_mj for e in energies if e.legacy_ann_mj and e.paper_ann_mj
-    ]
-    more = f", here {max(times):,.0f} times the products there are" if times else ""
-    return (
-        "The published figures follow the development code's formula (legacy), which squares the "
-        "area of every feature map, takes the 1x1 shortcuts as 3x3, always assumes 128x128 pixels "
-        f"and leaves the time steps out{more}. The full accounting counts the operations that "
-        "happen, step by step and by what each layer is fed, and prices neurons, biases, pooling "
-        "and shortcuts too, so the two are not measures of the same thing."
-    )

@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from evfer.report.table import Column, Table, show
+from evfer.report.say.table import Column, Table, show
 
 __all__ = ["MOST_ROWS", "table_html"]
 
@@ -25,7 +25,7 @@ def table_html(
     table: Table,
     *,
     hide: Sequence[str] = (),
-    seats: Mapping[str, int] | None = None,
+    colours: Mapping[str, int] | None = None,
     rows: Sequence[tuple[Any, ...]] | None = None,
     label: str = "",
 ) -> Markup:
@@ -34,7 +34,7 @@ def table_html(
     Args:
         table: the table.
         hide: keys of columns to leave out.
-        seats: colours of the names in the column "model".
+        colours: colours of the names in the column "model".
         rows: the rows to show, if not all.
         label: what it holds, for those who cannot see it; by default the table's title.
 
@@ -52,7 +52,7 @@ def table_html(
     for row in rows[:MOST_ROWS]:
         parts.append("<tr>")
         parts += (
-            _cell(c, row[i], n == 0, seats)
+            _cell(c, row[i], n == 0, colours)
             for n, (i, c) in enumerate(zip(numbers, columns, strict=True))
         )
         parts.append("</tr>")
@@ -66,11 +66,11 @@ def _class(column: Column) -> str:
     return "" if column.kind == "text" else ' class="number"'
 
 
-def _cell(column: Column, value: Any, first: bool, seats: Mapping[str, int] | None) -> str:
+def _cell(column: Column, value: Any, first: bool, colours: Mapping[str, int] | None) -> str:
     text = html.escape(show(value, column.kind))
     if first:
-        seat = (seats or {}).get(value) if column.key == "model" else None
-        swatch = "" if seat is None else f'<span class="swatch series-{seat}"></span>'
+        colour = (colours or {}).get(value) if column.key == "model" else None
+        swatch = "" if colour is None else f'<span class="swatch series-{colour}"></span>'
         return f'<th scope="row"><span>{swatch}{text}</span></th>'
     key = _key(value)
     sort = "" if key is None else f' data-key="{key}"'

@@ -13,9 +13,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from evfer.report.words import interval, percent, points, probability
+from evfer.report.say.sentences import interval, percent, points, probability
 
-__all__ = ["Column", "Kind", "Table", "show", "to_csv", "to_json", "to_latex", "to_markdown"]
+__all__ = [
+    "MODEL",
+    "PLACE",
+    "Column",
+    "Kind",
+    "Table",
+    "show",
+    "to_csv",
+    "to_json",
+    "to_latex",
+    "to_markdown",
+]
 
 Kind = Literal[
     "text",
@@ -55,6 +66,11 @@ class Column:
     key: str
     title: str = ""
     kind: Kind = "text"
+
+
+MODEL = Column("model", "model")
+PLACE = (Column("set", "set"), Column("protocol", "protocol"))
+"""Columns that most tables begin with."""
 
 
 @dataclass(frozen=True)
@@ -273,7 +289,7 @@ def to_latex(table: Table) -> str:
         for column in shown
     ]
     lines = [
-        # in a group of its own, so that nothing after it is small
+        # in a setting of its own, so that nothing after it is small
         r"{\small\setlength{\tabcolsep}{3pt}\begin{tabular}{" + _layout(shown, heads, cells) + "}",
         "\\toprule",
         " & ".join(map(_stack, heads)) + r" \\",

@@ -19,16 +19,17 @@ from evfer.bench.trained import SUFFIX
 from evfer.errors import EvferError
 from evfer.pictures import LIGHT, accumulate, event_picture
 from evfer.pictures.text import shorten
-from evfer.report.drawing import Drawing, Figure, finish
-from evfer.report.examples import find_recording
-from evfer.report.results import Run
-from evfer.report.summary import Arena, Group
+from evfer.report.draw.drawing import Drawing, Figure, finish
+from evfer.report.draw.examples import find_recording
+from evfer.report.read.comparison import Comparison
+from evfer.report.read.results import Run
+from evfer.report.read.setting import Setting
 
-__all__ = ["Look", "Looks", "RateMap", "collect_looks", "look_figure"]
+__all__ = ["ClipSpikes", "RateMap", "SpikeMaps", "collect_spike_maps", "spike_figure"]
 
 _MOST_CLIPS = 4
 _MOST_LAYERS = 5
-_MOST_LOOKS = 4
+_MOST_NETWORKS = 4
 _SIDE = 160
 """Pixels of a map in the figure."""
 
@@ -50,7 +51,7 @@ class RateMap:
 
 
 @dataclass(frozen=True)
-class Look:
+class ClipSpikes:
     """What one network did on one clip.
 
     Args:
@@ -69,60 +70,62 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Looks:
+class SpikeMaps:
     """What networks did on a few test clips, and in words why there is not more.
 
     Args:
-        found: by the group and the arena.
+        found: by the setting and the comparison.
         notes: sentences.
     """
 
-    found: tuple[tuple[Arena, Group, tuple[Look, ...]], ...] = ()
+    found: tuple[tuple[Comparison, Setting, tuple[ClipSpikes, ...]], ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def collect_looks(arenas: Sequence[Arena], runs: Mapping[str, Run], data: Path | None) -> Looks:
+def collect_spike_maps(
+    comparisons: Sequence[Comparison], runs: Mapping[str, Run], data: Path | None
+) -> SpikeMaps:
     """Run kept networks on test clips of their own fold.
 
     Args:
-        arenas: what was tested.
+        comparisons: what was tested.
         runs: where weights and recipes lie.
         data: the data folder, if the caller knows it.
 
     Returns:
-        The best network of each arena whose weights are kept and that has spiking layers.
+        The best network of each comparison whose weights are kept and that has spiking layers.
     """
-    found: list[tuple[Arena, Group, tuple[Look, ...]]] = []
+    found: list[tuple[Comparison, Setting, tuple[ClipSpikes, ...]]] = []
     notes: dict[str, None] = {}
     files: dict[Path, dict[str, Path]] = {}
     kept = False
-    for arena in arenas:
-        for group in arena.groups:
-            if len(found) == _MOST_LOOKS:
+    for comparison in comparisons:
+        for setting in comparison.settings:
+            if len(found) == _MOST_NETWORKS:
                 break
-            placed = _find_weights(group, runs, files)
+            placed = _find_weights(setting, runs, files)
             if placed is None:
                 continue
             kept = True
             try:
-                looks = _look(arena, group, *placed, runs, data)
+                spike_maps = _run_clips(comparison, setting, *placed, runs, data)
             except EvferError as error:
-                notes[f"{group.name} on {arena.name}: {error}"] = None
+                notes[f"{setting.name} on {comparison.name}: {error}"] = None
                 continue
-            if looks:
-                found.append((arena, group, looks))
+            if spike_maps:
+                found.append((comparison, setting, spike_maps))
                 break
-            notes[f"{group.name} has no layers of spiking neurons to show."] = None
+            notes[f"{setting.name} has no layers of spiking neurons to show."] = None
     if not kept:
         notes["No run here keeps trained weights, so there is nothing to run clips through."] = None
-    return Looks(tuple(found), tuple(notes))
+    return SpikeMaps(tuple(found), tuple(notes))
 
 
 def _find_weights(
-    group: Group, runs: Mapping[str, Run], files: dict[Path, dict[str, Path]]
+    setting: Setting, runs: Mapping[str, Run], files: dict[Path, dict[str, Path]]
 ) -> tuple[ResultRow, Path] | None:
     """Find the first row whose tested weights are kept; `files` remembers what folders hold."""
-    for row in group.rows:
+    for row in setting.rows:
         run = runs.get(row.run)
         if run is None or run.folder is None or not row.predictions or not row.labels_sha256:
             continue
@@ -142,22 +145,24 @@ def _list_weights(folder: Path) -> dict[str, Path]:
     return {path.name.removesuffix(SUFFIX).rpartition("-")[2]: path for path in found}
 
 
-def _look(
-    arena: Arena,
-    group: Group,
+def _run_clips(
+    comparison: Comparison,
+    setting: Setting,
     row: ResultRow,
     weights: Path,
     runs: Mapping[str, Run],
     data: Path | None,
-) -> tuple[Look, ...]:
-    from evfer.report.looking_torch import rate_maps
+) -> tuple[ClipSpikes, ...]:
+    from evfer.report.read.spike_rates_torch import rate_maps
 
     chosen = _choose(row)
-    shown = [recordings.read(find_recording(arena, said.clip_id, runs, data)) for said in chosen]
+    shown = [
+        recordings.read(find_recording(comparison, said.clip_id, runs, data)) for said in chosen
+    ]
     maps = rate_maps(row, weights, shown, _MOST_LAYERS)
     if not any(maps):
         return ()
-    looks = []
+    spike_maps = []
     for said, recording, layers in zip(chosen, shown, maps, strict=True):
         events, size = recording.events, recording.sensor_size
         end = int(events["t"][-1]) + 1 if len(events) else 1
@@ -166,8 +171,10 @@ def _look(
         busy = np.maximum(0, counts - np.quantile(counts.max(axis=0), 0.7)).astype(np.int64)
         picture = event_picture(busy, LIGHT)
         label, answer = row.classes[said.label], row.classes[said.prediction]
-        looks.append(Look(said, label, answer, picture, tuple(RateMap(n, r) for n, r in layers)))
-    return tuple(looks)
+        spike_maps.append(
+            ClipSpikes(said, label, answer, picture, tuple(RateMap(n, r) for n, r in layers))
+        )
+    return tuple(spike_maps)
 
 
 def _choose(row: ResultRow) -> list[Prediction]:
@@ -183,22 +190,24 @@ def _choose(row: ResultRow) -> list[Prediction]:
     return chosen
 
 
-def look_figure(arena: Arena, group: Group, looks: Sequence[Look], name: str) -> Figure:
+def spike_figure(
+    comparison: Comparison, setting: Setting, spike_maps: Sequence[ClipSpikes], name: str
+) -> Figure:
     """Draw a row a clip: its events, and beside them where each layer fired."""
-    layers = [item.layer for item in looks[0].maps]
-    spans = [_span([look.maps[i].rates for look in looks]) for i in range(len(layers))]
+    layers = [item.layer for item in spike_maps[0].maps]
+    spans = [_span([clip.maps[i].rates for clip in spike_maps]) for i in range(len(layers))]
     columns = 1 + len(layers)
 
     def draw(drawing: Drawing) -> None:
         # one drawing for all, since laying many out takes seconds
         axes, theme = drawing.axes(), drawing.theme
-        for row, look in enumerate(looks):
-            _place(axes, _fit(look.events, Image.Resampling.BOX), 0, row)
-            mark = "right" if look.said.right else "wrong"
-            sure = "" if look.said.confidence is None else f"\n{look.said.confidence:.0%} sure"
-            text = f"{shorten(look.label, 14)}\n{mark}: {shorten(look.answer, 14)}{sure}"
+        for row, clip in enumerate(spike_maps):
+            _place(axes, _fit(clip.events, Image.Resampling.BOX), 0, row)
+            mark = "right" if clip.said.right else "wrong"
+            sure = "" if clip.said.confidence is None else f"\n{clip.said.confidence:.0%} sure"
+            text = f"{shorten(clip.label, 14)}\n{mark}: {shorten(clip.answer, 14)}{sure}"
             axes.text(-0.1, row + 0.46, text, color=theme.ink, fontsize=8, ha="right", va="center")
-            for column, item in enumerate(look.maps, 1):
+            for column, item in enumerate(clip.maps, 1):
                 picture = _paint(item.rates, spans[column - 1])
                 _place(axes, _fit(picture, Image.Resampling.NEAREST), column, row)
         style: Any = {"color": theme.faint, "fontsize": 8, "ha": "center", "va": "bottom"}
@@ -207,15 +216,16 @@ def look_figure(arena: Arena, group: Group, looks: Sequence[Look], name: str) ->
             text = f"{shorten(layer, 16)}\n{span[0]:.2f} to {span[1]:.2f}"
             axes.text(column + 0.46, -0.06, text, **style)
         axes.set_xlim(-1.1, columns)
-        axes.set_ylim(len(looks), -0.45)
+        axes.set_ylim(len(spike_maps), -0.45)
         axes.set_aspect("equal")
         axes.set_axis_off()
 
     said = (
-        f"clip {look.said.clip_id}, true {look.label}, predicted {look.answer}" for look in looks
+        f"clip {clip.said.clip_id}, true {clip.label}, predicted {clip.answer}"
+        for clip in spike_maps
     )
-    title = f"Where {group.name} fired on {arena.name}"
-    size = (1.1 * (columns + 1.1), 1.1 * (len(looks) + 0.45))
+    title = f"Where {setting.name} fired on {comparison.name}"
+    size = (1.1 * (columns + 1.1), 1.1 * (len(spike_maps) + 0.45))
     return finish(name, title, "; ".join(said), size, draw)
 
 

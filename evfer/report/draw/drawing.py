@@ -23,9 +23,9 @@ from matplotlib.figure import Figure as Canvas
 
 from evfer.pictures.drawing import fixed_style, png_bytes, svg_text
 from evfer.pictures.text import shorten
-from evfer.report.summary import Arena
+from evfer.report.read.comparison import Comparison
 
-__all__ = ["PRINT", "WIDTH", "Drawing", "Figure", "Theme", "abridge", "finish", "seats"]
+__all__ = ["PRINT", "WIDTH", "Drawing", "Figure", "Theme", "abridge", "colour_of", "finish"]
 
 WIDTH = 4.0
 """Inches; narrow, so that letters of 8 points stay large enough on a phone and in a column."""
@@ -72,9 +72,9 @@ class Theme:
     accent: str
     series: tuple[str, ...]
 
-    def at(self, seat: int) -> str:
-        """Give the colour of a seat; seats beyond the last begin anew."""
-        return self.series[seat % len(self.series)]
+    def at(self, colour: int) -> str:
+        """Give the colour of a colour; colours beyond the last begin anew."""
+        return self.series[colour % len(self.series)]
 
 
 PRINT = Theme(
@@ -144,16 +144,18 @@ class Drawing:
             self.tips[name] = shorten(text, 300)
 
 
-def seats(arenas: Sequence[Arena]) -> dict[str, int]:
-    """Give each group's name a colour by number, the same on every data set."""
-    names = dict.fromkeys(group.name for arena in arenas for group in arena.groups)
+def colour_of(comparisons: Sequence[Comparison]) -> dict[str, int]:
+    """Give each setting's name a colour by number, the same on every data set."""
+    names = dict.fromkeys(
+        setting.name for comparison in comparisons for setting in comparison.settings
+    )
     return {name: index % len(PRINT.series) for index, name in enumerate(sorted(names))}
 
 
 def abridge(name: str, length: int) -> str:
-    """Give a group's name at most so many characters long, its end kept.
+    """Give a setting's name at most so many characters long, its end kept.
 
-    Names of one model's groups begin alike and differ at their ends.
+    Names of one model's settings begin alike and differ at their ends.
 
     Example:
         >>> abridge("m, common(hflip+noise)", 14)

@@ -12,36 +12,37 @@ from matplotlib.ticker import MaxNLocator
 
 from evfer.bench.row_fields import Epoch
 from evfer.pictures.text import shorten
-from evfer.report.drawing import WIDTH, Drawing, Figure, abridge, finish
-from evfer.report.summary import Arena, Group
-from evfer.report.words import interval, percent
+from evfer.report.draw.drawing import WIDTH, Drawing, Figure, abridge, finish
+from evfer.report.read.comparison import Comparison
+from evfer.report.read.setting import Setting
+from evfer.report.say.sentences import interval, percent
 
-__all__ = ["MOST_GROUPS", "confusion_figure", "curve_figure", "score_figure"]
+__all__ = ["MOST_SETTINGS", "confusion_figure", "curve_figure", "score_figure"]
 
-MOST_GROUPS = 12
-"""Groups that one figure shows; more would be too small to read."""
+MOST_SETTINGS = 12
+"""Settings that one figure shows; more would be too small to read."""
 _MOST_LINES = 60
 _MOST_DOTS = 150
-"""Results of a group that are drawn, and told about, one by one."""
+"""Results of a setting that are drawn, and told about, one by one."""
 _MOST_CLASSES = 40
 
 
-def score_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure | None:
-    """Draw each group's folds as points, their mean and the interval over subjects.
+def score_figure(comparison: Comparison, name: str, colours: Mapping[str, int]) -> Figure | None:
+    """Draw each setting's folds as points, their mean and the interval over subjects.
 
     Returns:
         The figure; None where no row states an accuracy.
     """
-    groups = [group for group in arena.groups if group.accuracy][:MOST_GROUPS]
-    if not groups:
+    settings = [setting for setting in comparison.settings if setting.accuracy][:MOST_SETTINGS]
+    if not settings:
         return None
 
     def draw(drawing: Drawing) -> None:
         theme, axes = drawing.theme, drawing.axes()
-        for row, group in enumerate(groups):
-            _draw_group(drawing, axes, group, row, theme.at(colours[group.name]))
-        _draw_floors(drawing, axes, groups)
-        axes.set_ylim(len(groups) - 0.35, -0.75)
+        for row, setting in enumerate(settings):
+            _draw_setting(drawing, axes, setting, row, theme.at(colours[setting.name]))
+        _draw_floors(drawing, axes, settings)
+        axes.set_ylim(len(settings) - 0.35, -0.75)
         axes.set_xlim(-1.5, 101.5)
         axes.set_yticks([])
         axes.grid(axis="x", color=theme.grid, linewidth=0.7)
@@ -49,23 +50,23 @@ def score_figure(arena: Arena, name: str, colours: Mapping[str, int]) -> Figure 
         axes.spines[["left", "right", "top"]].set_visible(False)
 
     said = (
-        f"{group.name}: {percent(group.accuracy.mean if group.accuracy else None)}, "
-        f"interval {interval(group.interval)}"
-        for group in groups
+        f"{setting.name}: {percent(setting.accuracy.mean if setting.accuracy else None)}, "
+        f"interval {interval(setting.interval)}"
+        for setting in settings
     )
-    size = (WIDTH, 0.85 + 0.62 * len(groups))
-    return finish(name, f"Accuracy on {arena.name}", "; ".join(said), size, draw)
+    size = (WIDTH, 0.85 + 0.62 * len(settings))
+    return finish(name, f"Accuracy on {comparison.name}", "; ".join(said), size, draw)
 
 
-def _draw_group(drawing: Drawing, axes: Axes, group: Group, row: int, colour: str) -> None:
-    rows = [r for r in group.rows if r.accuracy is not None]
+def _draw_setting(drawing: Drawing, axes: Axes, setting: Setting, row: int, colour: str) -> None:
+    rows = [r for r in setting.rows if r.accuracy is not None]
     scores = [100 * (r.accuracy or 0.0) for r in rows]
-    if group.interval:
-        low, high = (100 * bound for bound in group.interval)
+    if setting.interval:
+        low, high = (100 * bound for bound in setting.interval)
         # the usual ends of a line would make the interval wider than it is
         (bar,) = axes.plot([low, high], [row, row], color=colour, linewidth=9, alpha=0.28)
         bar.set_solid_capstyle("butt")
-        drawing.tip(bar, f"{group.name}: 95% interval over subjects {interval(group.interval)}")
+        drawing.tip(bar, f"{setting.name}: 95% interval over subjects {interval(setting.interval)}")
     # folds of equal score stand beside one another, each seen
     for score in sorted(set(scores)):
         alike = [r for r, other in zip(rows, scores, strict=True) if other == score]
@@ -77,12 +78,12 @@ def _draw_group(drawing: Drawing, axes: Axes, group: Group, row: int, colour: st
         for r, lift in zip(alike, lifts, strict=True):
             (dot,) = axes.plot([score], [row + lift], "o", color=colour, markersize=4.2)
             dot.set_alpha(0.75)
-            drawing.tip(dot, f"{group.name}, {_which(r.fold, r.seed)}: {score:.1f}%")
+            drawing.tip(dot, f"{setting.name}, {_which(r.fold, r.seed)}: {score:.1f}%")
     mean = float(np.mean(scores))
     (line,) = axes.plot([mean, mean], [row - 0.24, row + 0.24], linewidth=2.2)
     line.set_color(drawing.theme.ink)
-    drawing.tip(line, f"{group.name}: mean over {len(scores)} results {mean:.1f}%")
-    label, words = abridge(group.name, 34), f"{mean:.1f}%"
+    drawing.tip(line, f"{setting.name}: mean over {len(scores)} results {mean:.1f}%")
+    label, words = abridge(setting.name, 34), f"{mean:.1f}%"
     style: dict[str, Any] = {"color": drawing.theme.ink, "fontsize": 9, "va": "bottom"}
     axes.text(0.8, row - 0.33, label, weight="bold", **style)
     axes.text(99.2, row - 0.33, words, ha="right", **style)
@@ -93,16 +94,16 @@ def _which(fold: int | None, seed: int | None) -> str:
     return ", ".join(f"{word} {n}" for word, n in named if n is not None) or "one result"
 
 
-def _draw_floors(drawing: Drawing, axes: Axes, groups: Sequence[Group]) -> None:
+def _draw_floors(drawing: Drawing, axes: Axes, settings: Sequence[Setting]) -> None:
     theme = drawing.theme
     styles = {"chance": (0, (4, 3)), "majority": (0, (1, 2))}
     found: dict[str, list[float]] = {}
-    for row, group in enumerate(groups):
+    for row, setting in enumerate(settings):
         for attribute, style in styles.items():
-            value = getattr(group, attribute)
+            value = getattr(setting, attribute)
             if value is not None:
                 found.setdefault(attribute, []).append(100 * value)
-                # each beside its own group, so that they do not run through the names
+                # each beside its own setting, so that they do not run through the names
                 line = axes.vlines(100 * value, row - 0.3, row + 0.32, zorder=1)
                 line.set(color=theme.faint, linewidth=1.1, linestyle=style)
     if not found:
@@ -111,7 +112,7 @@ def _draw_floors(drawing: Drawing, axes: Axes, groups: Sequence[Group]) -> None:
     at = max(max(values) for values in found.values())
     # the words stand on the side where there is room
     at, side = (at + 0.8, "left") if at < 60 else (at - 0.8, "right")
-    axes.text(at, len(groups) - 0.42, words, color=theme.faint, fontsize=8, ha=side)
+    axes.text(at, len(settings) - 0.42, words, color=theme.faint, fontsize=8, ha=side)
 
 
 def _span(values: Sequence[float]) -> str:
@@ -119,12 +120,12 @@ def _span(values: Sequence[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def confusion_figure(group: Group, where: str, name: str) -> Figure | None:
+def confusion_figure(setting: Setting, where: str, name: str) -> Figure | None:
     """Draw counts and the share of each true class that went where; None for too many classes."""
-    counts = group.confusion
+    counts = setting.confusion
     if len(counts) > _MOST_CLASSES:
         return None
-    labels = [shorten(label, 14) for label in group.classes]
+    labels = [shorten(label, 14) for label in setting.classes]
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
     size = len(labels)
@@ -177,12 +178,12 @@ def confusion_figure(group: Group, where: str, name: str) -> Figure | None:
         for index, label in enumerate(labels)
     )
     size_inches = (side + 1.15, side + 0.65)
-    return finish(name, f"{group.name} on {where}", "; ".join(said), size_inches, draw)
+    return finish(name, f"{setting.name} on {where}", "; ".join(said), size_inches, draw)
 
 
-def curve_figure(group: Group, where: str, name: str) -> Figure | None:
+def curve_figure(setting: Setting, where: str, name: str) -> Figure | None:
     """Draw loss and accuracy over the epochs, one line a fold; None without any curve."""
-    curves = [row.curve for row in group.rows if row.curve]
+    curves = [row.curve for row in setting.rows if row.curve]
     if not curves:
         return None
 
@@ -191,7 +192,7 @@ def curve_figure(group: Group, where: str, name: str) -> Figure | None:
         upper, lower = drawing.axes((2, 1, 1)), drawing.axes((2, 1, 2))
         _draw_curves(drawing, upper, curves, "train_accuracy", colours[0], "training", 100)
         _draw_curves(drawing, upper, curves, "validation_accuracy", colours[1], "validation", 100)
-        chosen = [row.selected_epoch for row in group.rows if row.selected_epoch is not None]
+        chosen = [row.selected_epoch for row in setting.rows if row.selected_epoch is not None]
         for epoch in sorted(set(chosen)):
             upper.axvline(epoch, color=theme.faint, linewidth=0.7, linestyle=(0, (1, 2)))
         upper.set_ylim(0, 102)
@@ -213,7 +214,7 @@ def curve_figure(group: Group, where: str, name: str) -> Figure | None:
     known = [value for value in last if value is not None]
     said = f"{len(curves)} folds; training accuracy ends at "
     said += f"{percent(min(known))} to {percent(max(known))}" if known else "an unknown value"
-    return finish(name, f"{group.name} on {where}", said, (WIDTH, 3.5), draw)
+    return finish(name, f"{setting.name} on {where}", said, (WIDTH, 3.5), draw)
 
 
 def _draw_curves(

@@ -1,0 +1,5 @@
+"""Sentences and tables."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
