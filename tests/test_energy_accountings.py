@@ -9,6 +9,7 @@ import shutil
 import pytest
 import torch
 from benching import run, write_set
+from safetensors.torch import save_file
 from torch import nn
 
 from evfer import recordings
@@ -228,8 +229,8 @@ class TestByName:
         alone.write_bytes(path.read_bytes()[:5000])
         with pytest.raises(RecordingError, match="cannot be read"):
             meter("spiking-fer", data, weights=alone, recipe="demo", **settings)
-        torch.save({"fc.weight": torch.ones(2)}, alone)
-        with pytest.raises(RecordingError, match="no weights of a tested network"):
+        save_file({"fc.weight": torch.ones(2)}, alone)
+        with pytest.raises(RecordingError, match="no trained network"):
             meter("spiking-fer", data, weights=alone, recipe="demo", **settings)
 
     def test_random_weights_are_called_so(self, data):

@@ -9,7 +9,7 @@ import torch
 from benching import run, write_set
 
 from evfer import cli, models, plugins, provenance, workers
-from evfer.bench import make_jobs
+from evfer.bench import make_jobs, prepare_set
 from evfer.bench.rows import ResultRow, RowWriter, read_rows
 from evfer.errors import ConfigError
 from evfer.testing import check_model
@@ -237,7 +237,7 @@ def test_evfers_networks_have_no_structure_in_their_rows(tmp_path):
     from learning import make_config
 
     folder = write_set(tmp_path / "data")
-    job = make_jobs([folder], "logistic", make_config(), out=tmp_path, only_folds=[0])[0]
+    job = make_jobs([prepare_set(folder, "logistic", make_config())], tmp_path)[0]
     assert "structure_sha256" not in job.naming
     assert job.keys[0] == job.keys[1]
     other = dataclasses.replace(job, structure_sha256="12" * 32)

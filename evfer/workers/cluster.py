@@ -22,7 +22,7 @@ from concurrent.futures import CancelledError, Future
 from typing import Any
 
 from evfer.errors import ClusterError, EvferError, MissingExtra
-from evfer.workers.executors import Callback, Message, TaskExecutor, limit_threads
+from evfer.workers.executors import Callback, Message, TaskExecutor, limit_threads, run_explained
 
 __all__ = ["ClusterExecutor", "cluster_threads", "require_scheduler"]
 
@@ -85,7 +85,9 @@ class ClusterExecutor(TaskExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Hand a task to the scheduler."""
         future: Future[Any] = Future()
-        ask = functools.partial(self._client.submit, _on_worker, fn, *args, pure=False, **kwargs)
+        ask = functools.partial(
+            self._client.submit, _on_worker, run_explained, fn, *args, pure=False, **kwargs
+        )
         # here, so that what cannot be pickled is told to whoever hands it in
         self._client.loop.add_callback(self._settle, ask(), ask, future)
         return future

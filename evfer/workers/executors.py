@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from evfer import plugins
 from evfer.errors import EvferError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = [
     "TaskExecutor",
     "default_workers",
     "limit_threads",
+    "run_explained",
 ]
 
 
@@ -100,6 +102,7 @@ class SerialExecutor(TaskExecutor):
 
     def __init__(self, on_message: Callable[[int, Any], None] | None = None) -> None:
         self._on_message = on_message or _ignore
+        self._listeners_error: BaseException | None = None
         self._undo = contextlib.ExitStack()
         self._undo.enter_context(_one_thread())
 
@@ -108,13 +111,22 @@ class SerialExecutor(TaskExecutor):
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - it is raised where the result is asked for
-            future.set_exception(error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - raised where the result is asked
+            ended = error is self._listeners_error
+            future.set_exception(error if ended else _explain(error))
         return future
 
     def callback(self, number: int) -> Callback:
-        """Give what calls the function that messages are for, without a detour."""
-        return functools.partial(self._on_message, number)
+        """Give what calls the function that messages are for."""
+
+        def send(message: Any) -> None:
+            try:
+                self._on_message(number, message)
+            except BaseException as error:
+                self._listeners_error = error  # whoever listens may end everything
+                raise
+
+        return send
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Give the libraries their threads back."""
@@ -141,7 +153,7 @@ class ProcessExecutor(TaskExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Hand a task to the next free process."""
         with _ignoring_interrupts():  # a first task may start a process
-            return self._pool.submit(fn, *args, **kwargs)
+            return self._pool.submit(run_explained, fn, *args, **kwargs)
 
     def callback(self, number: int) -> Callback:
         """Give what sends through the pipe of whichever process does the task."""
@@ -193,6 +205,26 @@ class _Pool(ProcessPoolExecutor):
         """Close both ends of all pipes."""
         for end in (*self._receivers, *self._senders):
             end.close()
+
+
+def run_explained(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Run a task in a process of its own; what outsiders' code raises there is told as theirs.
+
+    A traceback, which tells whose code it was, does not cross process borders.
+    """
+    try:
+        return function(*args, **kwargs)
+    except (Exception, SystemExit) as error:
+        explained = _explain(error)
+        if explained is error:
+            raise
+        raise explained from error
+
+
+def _explain(error: BaseException) -> BaseException:
+    if isinstance(error, EvferError):
+        return error
+    return plugins.explain_fault(error) or error
 
 
 @contextlib.contextmanager

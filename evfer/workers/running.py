@@ -10,7 +10,6 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from evfer import plugins
 from evfer.errors import (
     ClusterError,
     ConfigError,
@@ -81,27 +80,6 @@ class _Attempt(Generic[Task]):
     alone: int = 0
 
 
-def _do(function: Callable[[Task, Callback], Result], task: Task, callback: Callback) -> Result:
-    """Run a task where it is to run; what an outsider's code raises there is told as its fault."""
-    ends: list[BaseException] = []
-
-    def send(message: Any) -> None:
-        try:
-            callback(message)
-        except BaseException as error:
-            ends.append(error)  # whoever listens may end everything
-            raise
-
-    try:
-        return function(task, send)
-    except (Exception, SystemExit) as error:
-        ended = isinstance(error, EvferError) or any(error is end for end in ends)
-        fault = None if ended else plugins.explain_fault(error)
-        if fault is None:
-            raise
-        raise fault from error
-
-
 def run(
     function: Callable[[Task, Callback], Result],
     tasks: Iterable[Task],
@@ -164,7 +142,7 @@ def run(
                 number = next(numbers)
                 attempts[number] = attempt
                 callback = executor.callback(number)
-                running[executor.submit(_do, function, attempt.task, callback)] = number
+                running[executor.submit(function, attempt.task, callback)] = number
             if not running:
                 return
             done = wait(running, timeout=_MESSAGES_EVERY_S, return_when=FIRST_COMPLETED).done
