@@ -178,7 +178,8 @@ class _Run:
                     group["lr"] = self.lr
                 targets = batch.targets.to(self.accelerator.device)
                 mixed = mix(batch.frames, targets, self.params.mixup)
-                logits = self._logits(mixed.frames)
+                frames = mixed.frames.to(self.accelerator.device).float()
+                logits: Tensor = self.module(frames).float()
                 loss = mixed.loss(self.loss_function, logits, self.params.label_smoothing)
                 self.accelerator.backward(loss)
                 norm = nn.utils.clip_grad_norm_(
@@ -204,10 +205,6 @@ class _Run:
             if batch is None:
                 return
             yield batch
-
-    def _logits(self, frames: Tensor) -> Tensor:
-        logits: Tensor = self.module(frames.to(self.accelerator.device).float())
-        return logits.float()
 
     def _check_finite(self, epoch: int, step: int, loss: float, norm: float) -> None:
         if math.isfinite(loss) and math.isfinite(norm):
