@@ -7,6 +7,7 @@ import unicodedata
 
 import pytest
 from fold_sets import entries_of
+from report_rows import comparisons_of, make_rows
 
 from evfer import folds
 from evfer.cli import main
@@ -18,6 +19,7 @@ from evfer.errors import ConfigError, RecordingError
 from evfer.events import SensorSize
 from evfer.formats import EXPORTS, EventSource, write
 from evfer.recordings.index import read_index
+from evfer.report.say import sentences
 
 READER = Folder(title="Lab", sensor="64x48")
 SETTINGS = load_config("default")
@@ -140,3 +142,14 @@ def test_empty_recordings_are_counted():
     empty = [dataclasses.replace(entry, n_events=0) for entry in entries[:2]]
     assert "2 of 3 clips hold no event: A/001, A/002" in find_concerns([*empty, entries[2]])
     assert find_concerns(entries) == ()
+
+
+def test_the_report_assures_no_more_than_the_rows(tmp_path):
+    rows = make_rows()
+    rows[1]["leak"]["alike"] = [["01", "1"], "no group", 3]
+    (comparison,) = comparisons_of(tmp_path, rows)
+    (setting,) = comparison.settings
+    assert setting.leak.alike == (("01", "1"),)
+    text = " ".join(sentences._leaks(setting))
+    assert "It cannot be assured that nobody is in training and test" in text
+    assert "No subject is in training and test" not in text

@@ -332,6 +332,8 @@ def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> dict[str, Any]
             "never_tested": job.leak.never_tested,
             "multiply_tested": job.leak.multiply_tested,
             "test_chose": list(name_choices(job.config, job.folder.name, result.selected_on)),
+            # people who may be one, by their names: then nothing can be assured
+            **({"alike": [list(group) for group in job.leak.alike]} if job.leak.alike else {}),
         },
     }
 

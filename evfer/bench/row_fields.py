@@ -62,12 +62,16 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True)
 class Leak:
-    """What slipped from training into testing: shares from 0 to 1, None where not said."""
+    """What slipped from training into testing: shares from 0 to 1, None where not said.
+
+    `alike` are groups of people on both sides of a fold who may be one, by their names.
+    """
 
     subject_overlap: float | None = None
     never_tested: float | None = None
     multiply_tested: float | None = None
     test_chose: tuple[str, ...] | None = None
+    alike: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -224,12 +228,17 @@ class FieldReader:
         value = self.stored.get(name)
         if not isinstance(value, dict):
             return Leak()
-        chose = value.get("test_chose")
+        chose, alike = value.get("test_chose"), value.get("alike")
         return Leak(
             _share(value.get("subject_overlap")),
             _share(value.get("never_tested")),
             _share(value.get("multiply_tested")),
             tuple(_text(item) for item in chose) if isinstance(chose, list) else None,
+            tuple(
+                tuple(_text(name) for name in group)
+                for group in (alike if isinstance(alike, list) else ())
+                if isinstance(group, list)
+            ),
         )
 
 

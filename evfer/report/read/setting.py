@@ -187,6 +187,7 @@ class Setting:
             mean_known(row.leak.never_tested for row in self.rows),
             mean_known(row.leak.multiply_tested for row in self.rows),
             tuple(dict.fromkeys(name for names in said for name in names)) if said else None,
+            tuple(dict.fromkeys(group for row in self.rows for group in row.leak.alike)),
         )
 
 

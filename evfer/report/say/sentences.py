@@ -416,7 +416,7 @@ def _leaks(setting: Setting) -> list[str]:
     if overlap is None or never is None or often is None:
         sentences = ["The rows do not say whether people are in training and test."]
     else:
-        sentences = list(folds.explain(folds.LeakReport(overlap, never, often)))
+        sentences = list(folds.explain(folds.LeakReport(overlap, never, often, alike=leak.alike)))
     if setting.optimistic:
         chose = join(list(leak.test_chose or ())) or "epoch"
         sentences.append(f"The test clips chose the {chose}.")
