@@ -465,7 +465,7 @@ def uncountable(n_classes, n_steps):
 def test_imported_folds_are_fixed(capsys, data):
     root = data / "FerDVS" / "TinyDVS"
     entries = recordings.read_index(root)
-    plan = dataclasses.replace(folds.read(root, entries), protocol="imported")
+    plan = dataclasses.replace(folds.read(root, entries), kind="imported")
     folds.write(root, plan, entries)
     code, _, err = bench(capsys, data, "--folds", "3")
     assert code == 2

@@ -157,7 +157,7 @@ def test_options(tmp_path):
         CKPlus(labels="published")
     with pytest.raises(ConfigError, match="with the official labels"):
         CKPlus(fold_file="x.csv")
-    with pytest.raises(SourceError, match="x.csv: No such file"):
+    with pytest.raises(SourceError, match="x.csv: no such file"):
         CKPlus(labels="published", fold_file=str(tmp_path / "x.csv")).survey(tree(tmp_path))
     with pytest.raises(ConfigError, match="fps"):
         CKPlus(fps=0)
