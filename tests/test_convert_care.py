@@ -116,5 +116,5 @@ def test_a_stray_picture_costs_no_clip(tmp_path):
 
 def test_headers_that_do_not_fit_are_shown(tmp_path):
     (tmp_path / "clips.csv").write_text("Path|Label|Subject\na|happy|anna\n")
-    with pytest.raises(SourceError, match="The first line has: Path.Label.Subject"):
+    with pytest.raises(SourceError, match="The first line has: path.label.subject"):
         Folder().survey(tmp_path)
