@@ -229,6 +229,20 @@ def test_tables_of_text(tmp_path, text):
     assert formats.is_event_file(path)
 
 
+@pytest.mark.parametrize("later", ["0.5", "5e-1", ".5"])
+def test_whole_times_at_first_and_broken_ones_later(tmp_path, later):
+    text = f"time_s,x,y,p\n0,0,0,1\n{later},345,2.59e2,0\n1,3,4,1\n"
+    said = ReadParams("346x260", start="file")
+    events = plain(read(put(tmp_path, "a.csv", text.encode()), said).events)
+    assert events == [(0, 0, 0, 1), (500_000, 345, 259, 0), (1_000_000, 3, 4, 1)]
+    # without a unit, broken numbers may be of any
+    with pytest.raises(RecordingError, match="of an unknown unit"):
+        read(put(tmp_path, "b.csv", text.replace("time_s", "t").encode()), said)
+    # a cell that is no number is named as before
+    with pytest.raises(RecordingError, match="could not convert string"):
+        read(put(tmp_path, "c.csv", text.replace("345", "left").encode()), said)
+
+
 def test_text_without_names(tmp_path):
     path = put(tmp_path, "events.txt", b"0.000003 0 0 1\n0.000064 345 259 0\n")
     assert not formats.is_event_file(path)

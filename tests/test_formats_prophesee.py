@@ -224,3 +224,31 @@ def test_a_long_recording_is_read_in_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr("evfer.formats.prophesee._BLOCK_BYTES", 400)
     for data in (evt2_file(rows), evt3_file(evt3_single(rows))):
         assert plain(read(put(tmp_path, "a.raw", data), ReadParams(start="file")).events) == rows
+
+
+@pytest.mark.parametrize(
+    ("lines", "size"),
+    [
+        ("% plugin_name hal_plugin_gen41_evk3", (1280, 720)),
+        ("% plugin_name hal_plugin_gen3_fx3", (640, 480)),
+        ("% plugin_name hal_plugin_gen31_fx3\n% system_ID 28", (640, 480)),
+        ("% sensor_name IMX636\n% sensor_generation 4.2", (1280, 720)),
+        ("% generation 4.1", (1280, 720)),
+        ("% generation 3.1", (640, 480)),
+        ("% plugin_name hal_plugin_imx636_evk4", (1280, 720)),
+        ("% sensor_name GenX320\n% camera_integrator_name Prophesee", (320, 320)),
+    ],
+)
+def test_a_header_that_names_its_sensor_alone(tmp_path, lines, size):
+    path = tmp_path / "a.raw"
+    path.write_bytes(evt2_file([(10, 300, 200, 1)], head=f"% evt 2.0\n{lines}\n% end\n"))
+    found = read(path)
+    assert (found.sensor_size.width, found.sensor_size.height) == size
+    assert found.events["x"].tolist() == [300]
+
+
+def test_a_sensor_that_nobody_knows_is_asked_for(tmp_path):
+    path = tmp_path / "a.raw"
+    path.write_bytes(evt2_file([(10, 3, 2, 1)], head="% evt 2.0\n% plugin_name gen9\n% end\n"))
+    with pytest.raises(RecordingError, match="does not name its sensor's size"):
+        read(path)

@@ -31,6 +31,19 @@ _BLOCK_BYTES = 1 << 19
 _HEADER_BYTES = 1 << 16
 _DAT_CD_TYPES = (0x00, 0x0C)
 
+_SENSORS = {
+    "genx320": SensorSize(320, 320),
+    "imx636": SensorSize(1280, 720),
+    "gen4": SensorSize(1280, 720),
+    "gen3": SensorSize(640, 480),
+}
+"""What a header's words of the sensor mean where it has no line of its geometry.
+
+Source:
+    The vendor's pages of its sensors, docs.prophesee.ai: Gen3 and Gen3.1 have 640 x 480 pixels,
+    Gen4, Gen4.1 and IMX636 1280 x 720, GenX320 320 x 320.
+"""
+
 
 @dataclass(frozen=True)
 class _Header:
@@ -181,7 +194,14 @@ def _size(header: _Header) -> SensorSize | None:
     ):
         if found := parse_size(text):
             return found
-    return None
+    named = " ".join(
+        (
+            values.get("sensor_name", ""),
+            values.get("plugin_name", ""),  # each is written for one kind of sensor
+            f"gen{values.get('sensor_generation', values.get('generation', ''))}",
+        )
+    ).casefold()
+    return next((size for word, size in _SENSORS.items() if word in named), None)
 
 
 def _encoding(path: Path, header: _Header) -> tuple[str, str]:

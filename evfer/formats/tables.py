@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evfer.errors import RecordingError
 from evfer.events import SensorSize
@@ -60,18 +61,12 @@ def read_table(path: Path, params: ReadParams) -> EventSource:
         kept = names or list(params.order)
         columns = [column_name(name) for name in kept]
         used = tuple(columns.index(name) for name in ("t", "x", "y", "p"))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a table without events is one, too
-            table = np.loadtxt(
-                path,
-                dtype=_cell_types(path, skipped + (names is not None), used),
-                comments=None,
-                delimiter=_delimiter(line),
-                skiprows=skipped + (names is not None),
-                usecols=used,
-                ndmin=1,
-                encoding="utf-8-sig",
-            )
+        first = skipped + (names is not None)
+        try:
+            table = _load(path, _cell_types(path, first, used), _delimiter(line), first, used)
+        except ValueError:  # whole numbers at first, broken ones later, such as 0 and 0.5 seconds
+            broken = np.dtype([(name, "<f8") for name in ("t", "x", "y", "p")])
+            table = _load(path, broken, _delimiter(line), first, used)
     except (OSError, UnicodeDecodeError, ValueError, OverflowError, MemoryError) as error:
         raise RecordingError(f"{path}: {error}", expected=_EXPECTED) from error
     return assemble(
@@ -82,6 +77,28 @@ def read_table(path: Path, params: ReadParams) -> EventSource:
         unit=unit_of_name(kept[used[0]]) if names else "",
         remarks={"format": "text"},
     )
+
+
+def _load(
+    path: Path,
+    kinds: np.dtype[np.void],
+    delimiter: str | None,
+    skipped: int,
+    used: tuple[int, ...],
+) -> NDArray[np.void]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a table without events is one, too
+        table: NDArray[np.void] = np.loadtxt(
+            path,
+            dtype=kinds,
+            comments=None,
+            delimiter=delimiter,
+            skiprows=skipped,
+            usecols=used,
+            ndmin=1,
+            encoding="utf-8-sig",
+        )
+    return table
 
 
 def _names(line: str) -> list[str] | None:
