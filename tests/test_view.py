@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evfer import recordings, view
+from evfer import formats, recordings, view
+from evfer.cli import main
 from evfer.errors import ConfigError, EventsError, RecordingError, SourceError, UnknownNameError
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.pictures import DARK, LIGHT
@@ -267,3 +268,30 @@ def test_what_cannot_be_shown_says_why(tmp_path):
     with pytest.raises(EventsError):
         view.render_events(bar_events()[::-1].copy(), SENSOR, out)
     assert not list(tmp_path.iterdir())
+
+
+FORMATS = {"npy": ".npy", "npz": ".npz", "csv": ".csv", "evt2": ".raw", "dsec": ".h5"}
+
+
+@pytest.mark.parametrize("to", [*FORMATS, "aedat4", "es"])
+def test_every_format_that_is_read_is_shown_and_described(tmp_path, capsys, to):
+    if to in ("aedat4", "es"):
+        pytest.importorskip("faery")
+    path = write_recording(tmp_path / "004.h5")
+    assert main(["export", str(path), "--to", to, "--out", str(tmp_path / to)]) == 0
+    (file,) = (tmp_path / to).iterdir()
+    view.render(path, tmp_path / "own.png")
+    words = ["view", str(file), "--out", str(tmp_path / "other.png")]
+    if formats.sensor_size(file) is None:
+        assert main(words) == 3
+        assert "--sensor" in capsys.readouterr().err
+        words += ["--sensor", "40x40"]
+    assert main(words) == 0, capsys.readouterr().err
+    with Image.open(tmp_path / "other.png") as picture:
+        assert picture.width > 400
+    assert main(["info", str(file)]) == 0
+    again = ["export", str(file), "--to", "npz", "--out", str(tmp_path / "again")]
+    again += [] if formats.sensor_size(file) else ["--sensor", "40x40"]
+    assert main(again) == 0, capsys.readouterr().err
+    with np.load(next((tmp_path / "again").iterdir())) as columns:
+        assert len(columns["t"]) == len(bar_events())

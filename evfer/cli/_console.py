@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.console import Console
@@ -23,6 +23,9 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
+if TYPE_CHECKING:
+    from evfer.events import SensorSize
+
 __all__ = [
     "Progress",
     "data_option",
@@ -34,6 +37,7 @@ __all__ = [
     "print_table",
     "scheduler_option",
     "seed_option",
+    "sensor_option",
     "set_option",
     "spell",
     "warn",
@@ -55,6 +59,28 @@ seed_option = click.option(
 )
 workers_option = click.option(
     "--workers", type=click.IntRange(1), help="Number of processes. [default: the cores here]"
+)
+
+
+def _read_size(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> SensorSize | None:
+    if value is None:
+        return None
+    from evfer.formats.source import parse_size
+
+    size = parse_size(value)
+    if size is None:
+        raise click.BadParameter(f"{value!r} is no size such as 346x260")
+    return size
+
+
+sensor_option = click.option(
+    "--sensor",
+    "sensor_size",
+    metavar="WIDTHxHEIGHT",
+    callback=_read_size,
+    help="Size of the sensor, for files of other tools that do not name it.",
 )
 scheduler_option = click.option(
     "--scheduler",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from evfer.cli import _console as console
+
+if TYPE_CHECKING:
+    from evfer.events import SensorSize
 
 
 @click.command()
@@ -17,8 +21,9 @@ from evfer.cli import _console as console
     metavar="FORMAT",
     help="dsec, npy, npz, csv or evt2; es or aedat4 with the package faery.",
 )
+@console.sensor_option
 @console.out_option("export", "Folder to write to; a set gets a folder of its own in it.")
-def command(path: Path, to: str, out: str) -> None:
+def command(path: Path, to: str, sensor_size: SensorSize | None, out: str) -> None:
     """Write recordings in the formats of other tools.
 
     PATH is a recording, or a set's folder, <data>/FerDVS/<Set>. Times, coordinates and
@@ -34,7 +39,7 @@ def command(path: Path, to: str, out: str) -> None:
                 progress.start("export", total)
             progress.step(done, total)
 
-        made = export(path, to, Path(out), on_progress=show)
+        made = export(path, to, Path(out), on_progress=show, sensor_size=sensor_size)
     first = made.folder if len(made.files) != 1 else made.folder / made.files[0]
     n_files = f"{len(made.files)} file{'' if len(made.files) == 1 else 's'}"
     console.echo(f"{n_files}, {made.n_events:,} events -> {first}")

@@ -7,12 +7,15 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from click.core import ParameterSource
 
 from evfer.cli import _console as console
+
+if TYPE_CHECKING:
+    from evfer.events import SensorSize
 
 _FILMS = (".gif", ".mp4")
 _OF_USE = {
@@ -24,6 +27,7 @@ _OF_USE = {
     "seed": (".html",),
     "assignments": (".html",),
     "source": (".png", *_FILMS, ".html"),
+    "sensor_size": (".png", *_FILMS, ".html"),
     "frames": (".png", *_FILMS, ".html"),
 }
 """For which endings an option of a recording changes anything."""
@@ -41,6 +45,7 @@ _LONG = 60
     help="A .png contact sheet, a .gif or .mp4 film, or an .html page that plays.",
 )
 @click.option("--source", type=click.Path(path_type=Path), help="Source folder of the clip.")
+@console.sensor_option
 @click.option("--frames/--no-frames", default=True, help="Show source frames where possible.")
 @click.option(
     "--slowdown",
@@ -69,6 +74,7 @@ def command(
     path: Path,
     out: Path,
     source: Path | None,
+    sensor_size: SensorSize | None,
     frames: bool,
     slowdown: float,
     fps: int,
@@ -84,7 +90,7 @@ def command(
     PATH is a recording, or a set's folder for a contact sheet with a row a class. A recording
     of a converted set is shown beside its face crops, which are made again from the source.
     """
-    from evfer import config, transforms, view
+    from evfer import config, recordings, transforms, view
     from evfer.convert import recover_frames
     from evfer.errors import DataError, RecordingError
     from evfer.training import recipe as recipes
@@ -105,7 +111,8 @@ def command(
         )
     with _stopped_cleanly():
         crops = times_s = None
-        if frames and path.is_file():
+        # only what evfer made of frames has some
+        if frames and path.is_file() and recordings.is_recording(path):
             try:
                 crops, times_s = recover_frames(path, source)
             except DataError as error:
@@ -119,6 +126,7 @@ def command(
                 params=params,
                 frames=crops,
                 frame_times_s=times_s,
+                sensor_size=sensor_size,
                 player=player,
                 progress=_Bar(progress, "clip" if path.is_dir() else "picture", out.name),
             )

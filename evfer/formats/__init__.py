@@ -11,6 +11,7 @@ from evfer.formats.reading import (
     identify,
     is_event_file,
     read,
+    read_recording,
     sensor_size,
     supported,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "identify",
     "is_event_file",
     "read",
+    "read_recording",
     "sensor_size",
     "supported",
     "write",

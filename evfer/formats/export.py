@@ -69,6 +69,7 @@ def export(
     to: str,
     out: Path,
     on_progress: Callable[[int, int], None] | None = None,
+    sensor_size: SensorSize | None = None,
 ) -> Exported:
     """Write a recording, or every recording of a set, in another format.
 
@@ -80,6 +81,7 @@ def export(
         to: the format, one of `EXPORTS`.
         out: the folder to write to.
         on_progress: called with (done, total) after each file.
+        sensor_size: for a file that does not name it.
 
     Raises:
         UnknownNameError: if there is no such format.
@@ -98,7 +100,8 @@ def export(
             expected="a recording, or a set's folder <data>/FerDVS/<Set>",
         )
     name = f"{path.stem}{EXPORTS[to]}"
-    source = read(path, ReadParams(start="file"))
+    sensor = "" if sensor_size is None else f"{sensor_size.width}x{sensor_size.height}"
+    source = read(path, ReadParams(sensor=sensor, start="file"))
     _write_apart(path, out / name, source, to)
     if on_progress:
         on_progress(1, 1)

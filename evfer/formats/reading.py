@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
+from evfer import recordings
 from evfer.errors import EventsError, RecordingError
 from evfer.events import SensorSize
 from evfer.formats.arrays import MAGIC_NPY, npz_size, read_npy, read_npz
@@ -23,6 +24,7 @@ __all__ = [
     "identify",
     "is_event_file",
     "read",
+    "read_recording",
     "sensor_size",
     "supported",
 ]
@@ -154,6 +156,28 @@ def read(path: Path, params: ReadParams = ReadParams()) -> EventSource:  # noqa:
         raise RecordingError(
             f"{path}: it cannot be read ({error})", expected="a whole file"
         ) from error
+
+
+def read_recording(path: Path, sensor_size: SensorSize | None = None) -> recordings.Recording:
+    """Read a recording of any format, evfer's own with its attributes.
+
+    Args:
+        path: the file.
+        sensor_size: needed where the file does not name it.
+
+    Raises:
+        RecordingError: as `read`.
+        MissingExtra: as `read`.
+    """
+    path = Path(path)
+    if not path.is_file() or (identify(path) == "hdf5" and stored_size(path) is None):
+        return recordings.read(path, sensor_size)  # an `/events` table as v2e writes it, or damage
+    if recordings.is_recording(path):
+        return recordings.read(path, sensor_size)
+    sensor = "" if sensor_size is None else f"{sensor_size.width}x{sensor_size.height}"
+    source = read(path, ReadParams(sensor=sensor))
+    attributes = {"duration_us": source.duration_us, **source.remarks}
+    return recordings.Recording(source.events, source.sensor_size, attributes)
 
 
 def sensor_size(path: Path) -> SensorSize | None:

@@ -213,7 +213,7 @@ def _agreed(path: Path, stored: SensorSize | None, given: SensorSize | None) -> 
         raise RecordingError(
             f"{path}: the file does not name its sensor's size",
             expected="a size from the file or from you; it is never guessed from the events",
-            hint="Give it with --set dataset.sensor=346x260, or whatever the camera has",
+            hint="Give it: --sensor 346x260, or for a data set --set dataset.sensor=346x260",
         )
     if stored and given and stored != given:
         raise RecordingError(

@@ -42,6 +42,7 @@ __all__ = [
     "Layout",
     "Recording",
     "inspect",
+    "is_recording",
     "layout",
     "read",
     "read_columns",
@@ -287,6 +288,15 @@ def _layout(
         raise _unreadable(path, error) from error
 
 
+def is_recording(path: Path) -> bool:
+    """Tell whether a file is a recording that evfer wrote, be it damaged further on."""
+    try:
+        with h5py.File(path, "r") as file:
+            return bool(_plain(file.attrs.get("format")) == FORMAT)
+    except (OSError, RuntimeError):
+        return False
+
+
 def inspect(path: Path) -> dict[str, Any]:
     """Read a recording's attributes without its events.
 
@@ -430,7 +440,7 @@ def _sensor_size(attributes: Mapping[str, Any], given: SensorSize | None, path: 
         raise RecordingError(
             f"{path}: the file does not name its sensor's size",
             expected="attributes sensor_width and sensor_height, or a size from the caller",
-            hint="Pass sensor_size=SensorSize(width, height)",
+            hint="Give it: --sensor 346x260, or sensor_size=SensorSize(346, 260)",
         )
     return given
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer import recordings
+from evfer import formats, recordings
 from evfer.errors import ConfigError, RecordingError
 from evfer.events import Events, SensorSize
 from evfer.view.clip import Clip, ViewParams
@@ -67,7 +67,7 @@ def render(
         _render_set(path, out, params, progress)
         return out
     _check_ending(out, _WRITERS, "a recording")
-    recording = recordings.read(path, sensor_size)
+    recording = formats.read_recording(path, sensor_size)
     clip = clip_of(recording, name=path.stem, frames=frames, frame_times_s=frame_times_s)
     _WRITERS[out.suffix.lower()](clip, out, params, player, progress)
     return out
