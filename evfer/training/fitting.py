@@ -102,11 +102,8 @@ class _Run:
         loader_workers: int,
     ) -> None:
         config = task.config
-        self.task, self.params, self.loss_function = (
-            task,
-            config.train,
-            load_loss(config.train.loss),
-        )
+        self.task, self.params = task, config.train
+        self.loss_function = load_loss(self.params.loss, self.params.label_smoothing)
         self.workers = loader_workers
         self.accelerator = _accelerator(device, self.params.precision)
         self.inputs = inputs = task.inputs.on(self.accelerator.device)
@@ -179,7 +176,7 @@ class _Run:
                 targets = batch.targets.to(self.accelerator.device)
                 mixed = mix(batch.frames, targets, self.params.mixup)
                 logits = self._logits(mixed.frames)
-                loss = mixed.loss(self.loss_function, logits, self.params.label_smoothing)
+                loss = mixed.loss(self.loss_function, logits)
                 self.accelerator.backward(loss)
                 norm = nn.utils.clip_grad_norm_(
                     self.module.parameters(), self.params.clip_norm or math.inf

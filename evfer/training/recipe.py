@@ -61,7 +61,7 @@ class TrainParams:
             after `warmup`; "constant" stays.
         warmup: share of all batches over which the rate rises from 0, for "cosine_steps".
         loss: what is made small: "cross_entropy", or one's own as `module:function`; see
-            `evfer.training.losses.Loss`.
+            `evfer.training.losses.load_loss`.
         label_smoothing: share of the target spread over all classes.
         mixup: alpha of mixup: clips are blended in pairs, by a share from Beta(alpha, alpha), and
             the network answers for both; 0 blends none.
