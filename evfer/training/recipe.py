@@ -211,10 +211,10 @@ class BenchConfig:
         Raises:
             ConfigError: if `frames.resize` is "none" and a region is not of that size.
         """
-        whole, augmentation = transforms.Augmentation(), self.augmentation()
+        nothing, augmentation = transforms.Augmentation(), self.augmentation()
         for draw in range(8):  # one that always crops shows at once, a rare one soon
             rng = transforms.sample_rng(0, 0, "*check*", draw)
-            self.frames.shape((whole if draw == 0 else augmentation).on_region(sensor_size, rng))
+            self.frames.shape((nothing if draw == 0 else augmentation).on_region(sensor_size, rng))
 
     def augmentation(self) -> transforms.Augmentation:
         """Build the augmentations."""
