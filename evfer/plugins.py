@@ -56,7 +56,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "folder": "evfer.datasets.folder:Folder",
         "mmi": "evfer.datasets.mmi:MMI",
     },
-    "evfer.losses": {"cross_entropy": "evfer.training.losses:cross_entropy"},
+    "evfer.losses": {"cross_entropy": "torch.nn.functional:cross_entropy"},
     "evfer.models": {
         "cnn1": "evfer.models.cnn:cnn1",
         "logistic": "evfer.models.baselines:logistic",

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from evfer.errors import ConfigError
 from evfer.training import fit
-from evfer.training.losses import cross_entropy, mix
+from evfer.training.losses import load_loss, mix
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -33,7 +33,8 @@ def test_blends_are_of_two_clips_and_answer_for_both(seed, alpha):
     logits = torch.randn(5, 5)
     target = mixed.share * torch.eye(5)[labels] + (1 - mixed.share) * torch.eye(5)[mixed.others]
     torch.testing.assert_close(
-        mixed.loss(cross_entropy, logits, 0.0), functional.cross_entropy(logits, target)
+        mixed.loss(load_loss("cross_entropy", 0.0), logits),
+        functional.cross_entropy(logits, target),
     )
     hits = target[torch.arange(5), logits.argmax(1)].sum()
     assert mixed.right(logits) == pytest.approx(float(hits), abs=1e-5)
@@ -47,7 +48,7 @@ def test_without_mixup_nothing_changes():
     assert mixed.frames is frames
     logits = torch.randn(5, 5)
     assert torch.equal(
-        mixed.loss(cross_entropy, logits, 0.1),
+        mixed.loss(load_loss("cross_entropy", 0.1), logits),
         functional.cross_entropy(logits, labels, label_smoothing=0.1),
     )
     assert mixed.right(logits) == int((logits.argmax(1) == labels).sum())

@@ -14,6 +14,7 @@ import numpy as np
 
 from evfer import recordings
 from evfer.errors import RecordingError, SourceError, UnknownNameError
+from evfer.events import SensorSize
 from evfer.files import whole_file, write_text
 from evfer.formats.prophesee import encode_evt2
 from evfer.formats.reading import read

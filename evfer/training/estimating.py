@@ -66,7 +66,7 @@ def fit_estimator(
     with contextlib.closing(read()) as batches:
         cast(Estimator, module).fit_batches(batches)
     seconds = time.monotonic() - begun
-    own = predict(module, load(task.train, training=False))
+    train_predictions = predict(module, load(task.train, training=False))
     if progress:
         progress(
             TrainEvent(
@@ -76,8 +76,8 @@ def fit_estimator(
                 epochs=train.epochs,
                 step=1,
                 steps=1,
-                loss=own.loss,
-                accuracy=own.accuracy,
+                loss=train_predictions.loss,
+                accuracy=train_predictions.accuracy,
                 validation_accuracy=None,
                 lr=0.0,
                 seconds=seconds,
@@ -86,8 +86,8 @@ def fit_estimator(
         )
     record = EpochRecord(
         epoch=1,
-        train_loss=own.loss,
-        train_accuracy=own.accuracy,
+        train_loss=train_predictions.loss,
+        train_accuracy=train_predictions.accuracy,
         validation_accuracy=None,
         lr=0.0,
         seconds=seconds,

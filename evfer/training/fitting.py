@@ -102,11 +102,8 @@ class _Run:
         loader_workers: int,
     ) -> None:
         config = task.config
-        self.task, self.params, self.loss_function = (
-            task,
-            config.train,
-            load_loss(config.train.loss),
-        )
+        self.task, self.params = task, config.train
+        self.loss_function = load_loss(self.params.loss, self.params.label_smoothing)
         self.workers = loader_workers
         self.accelerator = _accelerator(device, self.params.precision)
         self.inputs = inputs = task.inputs.on(self.accelerator.device)
@@ -180,7 +177,7 @@ class _Run:
                 mixed = mix(batch.frames, targets, self.params.mixup)
                 frames = mixed.frames.to(self.accelerator.device).float()
                 logits: Tensor = self.module(frames).float()
-                loss = mixed.loss(self.loss_function, logits, self.params.label_smoothing)
+                loss = mixed.loss(self.loss_function, logits)
                 self.accelerator.backward(loss)
                 norm = nn.utils.clip_grad_norm_(
                     self.module.parameters(), self.params.clip_norm or math.inf
@@ -331,11 +328,11 @@ class _Run:
             }
             sizes = [len(group["params"]) for group in groups]
             records = [EpochRecord(**values) for values in state["curve"]]
-            known = {"best", "seconds"} <= set(state)
+            complete = {"best", "seconds"} <= set(state)
         except (AttributeError, KeyError, TypeError):
             return False
-        wanted = [len(group["params"]) for group in self.optimizer.param_groups]
-        return same and known and sizes == wanted and len(records) <= self.params.epochs
+        own_sizes = [len(group["params"]) for group in self.optimizer.param_groups]
+        return same and complete and sizes == own_sizes and len(records) <= self.params.epochs
 
     def test(self) -> FoldResult:
         """Test the selected epoch."""
@@ -414,11 +411,11 @@ def learning_rate(params: TrainParams, epoch: int, step: int, steps: int) -> flo
         return params.lr
     if params.schedule == "cosine":
         return params.lr * (1 + math.cos(math.pi * epoch / params.epochs)) / 2
-    place, total = epoch * steps + step, params.epochs * steps
+    done, total = epoch * steps + step, params.epochs * steps
     rise = round(params.warmup * total)
-    if place < rise:
-        return params.lr * (place + 1) / rise
-    return params.lr * (1 + math.cos(math.pi * (place - rise) / (total - rise))) / 2
+    if done < rise:
+        return params.lr * (done + 1) / rise
+    return params.lr * (1 + math.cos(math.pi * (done - rise) / (total - rise))) / 2
 
 
 def _optimizer(module: nn.Module, params: TrainParams) -> torch.optim.Optimizer:
@@ -470,10 +467,10 @@ def require_device(device: str) -> None:
 
 def _accelerator(device: Device, precision: str) -> Accelerator:
     require_device(device)
-    wanted = {"cpu": device == "cpu", "mixed_precision": precision}
+    settings = {"cpu": device == "cpu", "mixed_precision": precision}
     try:
-        return Accelerator(**wanted)
+        return Accelerator(**settings)
     except ValueError:
         # its settings are one for the whole process; another recipe needs a fresh start
         AcceleratorState._reset_state(reset_partial_state=True)
-        return Accelerator(**wanted)
+        return Accelerator(**settings)

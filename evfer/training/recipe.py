@@ -61,7 +61,7 @@ class TrainParams:
             after `warmup`; "constant" stays.
         warmup: share of all batches over which the rate rises from 0, for "cosine_steps".
         loss: what is made small: "cross_entropy", or one's own as `module:function`; see
-            `evfer.training.losses.Loss`.
+            `evfer.training.losses.load_loss`.
         label_smoothing: share of the target spread over all classes.
         mixup: alpha of mixup: clips are blended in pairs, by a share from Beta(alpha, alpha), and
             the network answers for both; 0 blends none.
@@ -211,10 +211,10 @@ class BenchConfig:
         Raises:
             ConfigError: if `frames.resize` is "none" and a region is not of that size.
         """
-        whole, augmentation = transforms.Augmentation(), self.augmentation()
+        nothing, augmentation = transforms.Augmentation(), self.augmentation()
         for draw in range(8):  # one that always crops shows at once, a rare one soon
             rng = transforms.sample_rng(0, 0, "*check*", draw)
-            self.frames.shape((whole if draw == 0 else augmentation).on_region(sensor_size, rng))
+            self.frames.shape((nothing if draw == 0 else augmentation).on_region(sensor_size, rng))
 
     def augmentation(self) -> transforms.Augmentation:
         """Build the augmentations."""

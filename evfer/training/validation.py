@@ -43,10 +43,10 @@ def validation_split(
     row = {person: i for i, person in enumerate(people)}
     counts = np.zeros((len(people), max(labels) + 1))
     np.add.at(counts, ([row[subject] for subject in subjects], list(labels)), 1)
-    wanted = counts.sum(axis=0) * number / len(people)
+    expected = counts.sum(axis=0) * number / len(people)
     rng = np.random.default_rng([seed, fold])
     draws = [np.sort(rng.permutation(len(people))[:number]) for _ in range(_DRAWS)]
-    best = min(draws, key=lambda draw: float(np.abs(counts[draw].sum(axis=0) - wanted).sum()))
+    best = min(draws, key=lambda draw: float(np.abs(counts[draw].sum(axis=0) - expected).sum()))
     held = {people[i] for i in best}
     kept = tuple(i for i, subject in enumerate(subjects) if subject not in held)
     return kept, tuple(i for i, subject in enumerate(subjects) if subject in held)

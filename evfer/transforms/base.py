@@ -109,14 +109,14 @@ class Augmentation:
     def __post_init__(self) -> None:
         latest = 0
         for step in self.steps:
-            place = _STAGES.index(step.stage)
-            if place < latest:
+            stage = _STAGES.index(step.stage)
+            if stage < latest:
                 raise ConfigError(
                     f"the augmentation {type(step).__name__} acts on {step.stage} but stands "
                     f"after one that acts on {_STAGES[latest]}",
                     expected="first those on events, then on the region, then on frames",
                 )
-            latest = place
+            latest = stage
 
     def of_stage(self, stage: Literal["events", "region", "frames"]) -> tuple[Any, ...]:
         """Give the steps of one stage, in order."""
@@ -151,9 +151,9 @@ class Augmentation:
                 continue
             if isinstance(edit, Insert) and edits.insert is not None:
                 columns, edits = edits(columns or events(), size), EditPlan()
-            # summary are unknown only after a drop, which the next step does first
-            edits, known = edits.then(edit, summary)
-            summary = known or summary
+            # the summary is unknown only after a drop, which the next step does first
+            edits, later_summary = edits.then(edit, summary)
+            summary = later_summary or summary
         return columns, edits
 
     def on_events(
@@ -169,11 +169,11 @@ class Augmentation:
         Returns:
             New events of the same kind, or the given ones where nothing changed.
         """
-        given = Columns.of(events)
-        columns, edits = self.plan(ClipSummary.of(given, sensor_size), lambda: given, rng)
+        clip = Columns.of(events)
+        columns, edits = self.plan(ClipSummary.of(clip, sensor_size), lambda: clip, rng)
         if columns is None and edits.empty:
             return events
-        return edits(columns or given, sensor_size).events()
+        return edits(columns or clip, sensor_size).events()
 
     def on_region(self, sensor_size: SensorSize, rng: np.random.Generator) -> Region:
         """Apply the steps that choose the region, starting from the whole sensor."""

@@ -161,8 +161,8 @@ class PointEdits:
             t = (self.offset - t).astype(t.dtype, copy=False)
         elif self.offset:
             t = (t.astype(np.int64) + self.offset).astype(t.dtype)
-        found = Columns(x, y, p, t)
-        return found.take(slice(None, None, -1)) if self.sign < 0 else found
+        edited = Columns(x, y, p, t)
+        return edited.take(slice(None, None, -1)) if self.sign < 0 else edited
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,10 +191,10 @@ class EditPlan:
 
         Args:
             edit: the edit.
-            summary: the clip's summary as they are now.
+            summary: the clip's summary as it is now.
 
         Returns:
-            The longer pass and the summary after it; None after a drop, as only doing it tells.
+            The longer plan and the summary after it; None after a drop, as only doing it tells.
         """
         if isinstance(edit, Drop):
             return replace(self, drop=edit), None
@@ -203,8 +203,13 @@ class EditPlan:
             ends = (int(times[0]), int(times[-1])) if len(times) else (summary.first, summary.last)
             if summary.n:
                 ends = min(summary.first, ends[0]), max(summary.last, ends[1])
-            known = ClipSummary(summary.n + len(times), *ends, summary.sensor_size)
-            return replace(self, insert=edit.events), known
+            summary = ClipSummary(
+                n=summary.n + len(times),
+                first=ends[0],
+                last=ends[1],
+                sensor_size=summary.sensor_size,
+            )
+            return replace(self, insert=edit.events), summary
         if self.insert is None:
             longer = replace(self, before=self.before.then(edit, summary.last))
         else:
@@ -223,14 +228,14 @@ class EditPlan:
 
 def _merge(columns: Columns, more: Columns) -> Columns:
     # where each new event lands: after all old ones of its time, and after earlier new ones
-    places = np.searchsorted(columns.t, more.t, side="right") + np.arange(len(more.t))
+    positions = np.searchsorted(columns.t, more.t, side="right") + np.arange(len(more.t))
     is_new = np.zeros(len(columns.t) + len(more.t), bool)
-    is_new[places] = True
+    is_new[positions] = True
     merged = []
     for old, new in zip(columns, more, strict=True):
         column = np.empty(len(is_new), old.dtype)
         column[~is_new] = old
-        column[places] = new
+        column[positions] = new
         merged.append(column)
     return Columns(*merged)
 

@@ -42,9 +42,9 @@ class UniformNoise(DrawnTransform):
         # sums of exponential gaps, over their total, are sorted uniform numbers; sorting takes
         # four times as long
         gaps = rng.standard_exponential(count + 1)
-        places = np.cumsum(gaps[:-1])
+        sums = np.cumsum(gaps[:-1])
         span = max(summary.last - summary.first, 1)
-        times = summary.first + (places * (span / (places[-1] + gaps[-1]))).astype(np.int64)
+        times = summary.first + (sums * (span / (sums[-1] + gaps[-1]))).astype(np.int64)
         x = rng.integers(0, summary.sensor_size.width, count, np.int16)
         y = rng.integers(0, summary.sensor_size.height, count, np.int16)
         # half of all bytes are below 128

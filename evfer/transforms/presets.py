@@ -101,10 +101,10 @@ def common(names: Iterable[str], reading: str = "code") -> str:
     families = {of: family for family, of in _FAMILIES.items()}
     if reading not in families:
         raise UnknownNameError("reading", reading, families)
-    wanted = set(names)
-    for name in wanted - set(COMMON):
+    subset = set(names)
+    for name in subset - set(COMMON):
         raise UnknownNameError("common augmentation", name, COMMON)
-    return f"{families[reading]}({'+'.join(name for name in COMMON if name in wanted)})"
+    return f"{families[reading]}({'+'.join(name for name in COMMON if name in subset)})"
 
 
 def common_subsets(reading: str = "code") -> tuple[str, ...]:
@@ -139,12 +139,11 @@ def parse_names(text: str) -> tuple[dict[str, Any], ...]:
         ({'name': 'polflip', 'scope': 'clip', 'p': 0.5},)
     """
     items = _split(text)
-    whole = items[0] if len(items) == 1 else ""
-    name, inside = _take_apart(whole)
-    if name in PRESETS and inside is None:
+    name, arguments = _take_apart(items[0] if len(items) == 1 else "")
+    if name in PRESETS and arguments is None:
         return _in_order([(item, {}) for item in PRESETS[name]])
-    if name in _FAMILIES and inside is not None:
-        return _in_order(_common(inside, _FAMILIES[name]))
+    if name in _FAMILIES and arguments is not None:
+        return _in_order(_common(arguments, _FAMILIES[name]))
     return _in_order([_read(item) for item in items])
 
 
@@ -169,47 +168,49 @@ def _split(text: str) -> list[str]:
 
 
 def _take_apart(item: str) -> tuple[str, str | None]:
-    found = _ITEM.fullmatch(item)
-    if found is None:
+    match = _ITEM.fullmatch(item)
+    if match is None:
         raise ConfigError(f'augmentation "{item}"', expected="a name, or name(setting=value)")
-    return found[1].strip(), found[2]
+    return match[1].strip(), match[2]
 
 
-def _common(inside: str, reading: str) -> list[tuple[str, dict[str, Any]]]:
-    found = []
-    for name in _split(inside):
+def _common(arguments: str, reading: str) -> list[tuple[str, dict[str, Any]]]:
+    augmentations = []
+    for name in _split(arguments):
         if name not in COMMON:
             raise UnknownNameError("common augmentation", name, COMMON)
         kind, settings, _ = READINGS.get(f"{name}_{reading}", (name, {}, ""))
         # the code's settings are the defaults, and stay unsaid
-        found.append((kind, settings if reading == "paper" else {}))
-    return found
+        augmentations.append((kind, settings if reading == "paper" else {}))
+    return augmentations
 
 
 def _read(item: str) -> tuple[str, dict[str, Any]]:
-    name, inside = _take_apart(item)
+    name, arguments = _take_apart(item)
     kind, settings, _ = READINGS.get(name, (name, {}, ""))
     if kind not in AUGMENTATIONS:
         known = [*AUGMENTATIONS, *READINGS, *PRESETS, *_FAMILIES]
         raise UnknownNameError("augmentation", name, known)
-    return kind, {**settings, **_settings(name, inside)}
+    return kind, {**settings, **_settings(name, arguments)}
 
 
-def _settings(name: str, inside: str | None) -> dict[str, Any]:
-    if not (inside or "").strip():
+def _settings(name: str, arguments: str | None) -> dict[str, Any]:
+    if not (arguments or "").strip():
         return {}
     # a comma inside brackets, as in area=[0.5,1], belongs to the value
-    parts = re.split(r",(?![^\[]*\])", inside or "")
+    parts = re.split(r",(?![^\[]*\])", arguments or "")
     settings = config.parse_overrides(part.strip() for part in parts)
     if "name" in settings:
         raise ConfigError(f'"name" as a setting of {name}', expected="the settings of its class")
     return settings
 
 
-def _in_order(wanted: Iterable[tuple[str, dict[str, Any]]]) -> tuple[dict[str, Any], ...]:
-    found: dict[str, dict[str, Any]] = {}
-    for name, settings in wanted:
-        if found.get(name, settings) != settings:
+def _in_order(augmentations: Iterable[tuple[str, dict[str, Any]]]) -> tuple[dict[str, Any], ...]:
+    settings_of: dict[str, dict[str, Any]] = {}
+    for name, settings in augmentations:
+        if settings_of.get(name, settings) != settings:
             raise ConfigError(f'the augmentation "{name}" twice, with other settings')
-        found[name] = settings
-    return tuple({"name": name, **found[name]} for name in AUGMENTATIONS if name in found)
+        settings_of[name] = settings
+    return tuple(
+        {"name": name, **settings_of[name]} for name in AUGMENTATIONS if name in settings_of
+    )
