@@ -98,7 +98,7 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
     Raises:
         ConfigError: if a text has no "=" or no key.
 
-    Example:
+    Examples:
         >>> parse_overrides(["emulator.pos_thres=0.3", "interpolation.method=none"])
         {'emulator': {'pos_thres': 0.3}, 'interpolation': {'method': 'none'}}
     """
@@ -249,7 +249,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple
     Returns:
         (dotted key, value before, value now), sorted by key; None where there is no such key.
 
-    Example:
+    Examples:
         >>> differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": 2}, "d": True})
         [('a.b', 1, 3), ('d', None, True)]
     """

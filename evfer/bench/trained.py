@@ -93,7 +93,7 @@ class Trained:
         about: what its file says.
         path: the file.
 
-    Example:
+    Examples:
         trained = evfer.load("results/spiking-fer/checkpoints/....trained.safetensors")
         shares = trained.predict("my.mp4")[0]
         print(trained.classes[shares.argmax()], shares.max())

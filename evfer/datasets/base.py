@@ -156,7 +156,7 @@ class Dataset(Protocol):
 def expression(word: str) -> str | None:
     """Give the shared name of an expression, or None for a word that is not one.
 
-    Example:
+    Examples:
         >>> expression("Happiness"), expression("waving")
         ('happy', None)
     """

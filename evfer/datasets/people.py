@@ -18,7 +18,7 @@ def name_key(name: str) -> str:
     Those are its forms in Unicode, full width among them, blanks around it, the case of its letters
     and zeros before its numbers.
 
-    Example:
+    Examples:
         >>> {name_key(name) for name in ("S01", "s1 ", "\uff33\uff10\uff11")}
         {'s1'}
     """

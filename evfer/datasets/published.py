@@ -92,7 +92,7 @@ def native_id(
         visible light, strong, which the files are taken to mean; of ADFES the forward view. A
         clip that the files leave out (`ABSENT`) has a name all the same.
 
-    Example:
+    Examples:
         >>> native_id("CASIADVS", "S001", 4), native_id("ADFESDVS", "S011", 4)
         ('P001/VL/Strong/Happiness', 'M01/Joy/forward')
         >>> native_id("MMIDVS", "S001", 4), native_id("MMIDVS", "S005", 4)
@@ -132,7 +132,7 @@ def published_id(
     Returns:
         Subject and sequence, or None where no rule reaches.
 
-    Example:
+    Examples:
         >>> published_id("MMIDVS", "S002-099")
         PublishedId(subject='S002', sequence=1)
     """
@@ -170,7 +170,7 @@ def own_id(
     Returns:
         Subject and sequence as converted, or None where no rule reaches.
 
-    Example:
+    Examples:
         >>> own_id("MMIDVS", "S001", 4), own_id("CASIADVS", "S001", 4)
         (PublishedId(subject='S001', sequence=103), PublishedId(subject='S001', sequence=4))
     """

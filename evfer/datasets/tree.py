@@ -201,7 +201,7 @@ def the_one(found: Collection[Path], given: Path, what: str, hint: str) -> Path:
 def locate(path: Path, source: Path) -> str:
     """Give a path from the source on, with forward slashes; it may lead upwards.
 
-    Example:
+    Examples:
         >>> locate(Path("data/CK+/../x"), Path("data/CK+")), locate(Path("data"), Path("data"))
         ('../x', '.')
     """
@@ -250,7 +250,7 @@ def find_frames(files: Iterable[Path], pattern: str = r".*?(\d+)") -> Frames:
     Returns:
         The frames. Numbers may start anywhere and have gaps.
 
-    Example:
+    Examples:
         >>> names = ["10.jpeg", "9.JPG", "cover.jpg", "notes.txt"]
         >>> frames = find_frames(map(Path, names), r"(\d+)")
         >>> [str(f) for f in frames.files], frames.numbers, [str(f) for f in frames.strangers]
@@ -292,7 +292,7 @@ def warn_gaps(gaps: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
 def name_some(names: Collection[str]) -> str:
     """List a few names and count the rest.
 
-    Example:
+    Examples:
         >>> name_some([f"S{k}" for k in range(7)])
         'S0, S1, S2, S3, S4 and 2 more'
     """

@@ -42,7 +42,7 @@ def create(params: DVSParams | None = None, seed: Seed = 42) -> Camera:
         ConfigError: for a seed that cannot be used.
         MissingExtra: if the back end is not installed.
 
-    Example:
+    Examples:
         >>> type(create(DVSParams(backend="evfer"))).__name__
         'DVSEmulator'
     """

@@ -56,7 +56,7 @@ class DVSEmulator:
         numbers are other ones; the events of one instant stand in row-major order, unshuffled,
         those of shot noise after the rest.
 
-    Example:
+    Examples:
         >>> frames = np.array([[[100, 100]], [[100, 140]]], np.uint8)
         >>> DVSEmulator(DVSParams(sigma_thres=0)).run(frames, [0.0, 0.5])["x"]
         array([1], dtype=int16)

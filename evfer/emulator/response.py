@@ -26,7 +26,7 @@ def log_response(levels: ArrayLike) -> NDArray[np.float32]:
         SensorsINI/v2e, `v2ecore/emulator_utils.py`, `lin_log`, rounding to 8 decimals included;
         deviates: none.
 
-    Example:
+    Examples:
         >>> log_response([0, 20, 255])
         array([0.       , 2.9957323, 5.5412636], dtype=float32)
     """

@@ -43,7 +43,7 @@ def window_length(window: int, order: int, fps: float, n_frames: int) -> int:
         Frames: odd, at most the clip's length. 1 means that nothing is smoothed: the clip has
         fewer than 5 frames, or the window no more frames than the polynomial has coefficients.
 
-    Example:
+    Examples:
         >>> [window_length(9, 2, fps, 100) for fps in (60.0, 30.0, 25.0, 10.0)]
         [17, 9, 7, 1]
     """
@@ -130,7 +130,7 @@ def fit_similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> 
     Returns:
         Shape (..., 2, 3): the transform with the least sum of squared distances in the target.
 
-    Example:
+    Examples:
         >>> corner = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
         >>> fit_similarity(corner, 2 * corner + [3.0, 4.0]).round(9).tolist()
         [[2.0, -0.0, 3.0], [0.0, 2.0, 4.0]]

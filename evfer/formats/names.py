@@ -17,7 +17,7 @@ _COLUMN = {name: column for column, names in _NAMES.items() for name in names}
 def column_name(name: str) -> str:
     """Give t, x, y or p for a name that stands for it, or nothing.
 
-    Example:
+    Examples:
         >>> column_name("Timestamp"), column_name("exposure")
         ('t', '')
     """
@@ -27,7 +27,7 @@ def column_name(name: str) -> str:
 def unit_of_name(name: str) -> str:
     """Give the unit that a time's name ends in, or nothing.
 
-    Example:
+    Examples:
         >>> unit_of_name("t_us"), unit_of_name("t")
         ('us', '')
     """

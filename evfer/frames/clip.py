@@ -62,7 +62,7 @@ def to_frames(
         EventsError: if events lie off the sensor or go back in time.
         ConfigError: if a setting cannot be used.
 
-    Example:
+    Examples:
         >>> events = np.array([(3, 1, True, 10)], [("x", "<i2"), ("y", "<i2"), ("p", "?"),
         ...     ("t", "<i8")])
         >>> frames = to_frames(events, SensorSize(8, 4), n_steps=2)

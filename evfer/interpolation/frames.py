@@ -53,7 +53,7 @@ def interpolate(
         SensorsINI/v2e upsamples with Super SloMo; deviates: v2e gives no original frame, takes
         its pictures half a step late and stretches their times.
 
-    Example:
+    Examples:
         >>> pictures = np.array([[[0]], [[100]]], np.uint8)
         >>> more, times = interpolate(pictures, [0, 1], method="linear", factor=4)
         >>> more.ravel().tolist(), times.tolist()

@@ -60,7 +60,7 @@ def calibrate(confidences: ArrayLike, right: ArrayLike, n_bins: int = 15) -> Cal
         Guo et al., On calibration of modern neural networks, ICML 2017, equation 3 (15 bins);
         deviates: none.
 
-    Example:
+    Examples:
         >>> calibrate([0.9, 0.9, 0.6], [True, False, True]).error
         0.4
     """

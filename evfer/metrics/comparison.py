@@ -31,7 +31,7 @@ def tie_key(score: float) -> float:
 
     The same numbers added up in another order differ in their last digits, which is no lead.
 
-    Example:
+    Examples:
         >>> 0.1 + 0.2 == 0.3, tie_key(0.1 + 0.2) == tie_key(0.3)
         (False, True)
     """
@@ -95,7 +95,7 @@ def corrected_resampled_t(
         Nadeau and Bengio, Inference for the generalization error, Machine Learning 52, 2003,
         section 5 (corrected resampled t-test); deviates: none.
 
-    Example:
+    Examples:
         >>> found = corrected_resampled_t([0.02, 0.04, 0.06], n_train=80, n_test=20)
         >>> round(found.statistic, 4), round(found.p_value, 4)
         (2.6186, 0.1201)
@@ -140,7 +140,7 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> McNemar:
         McNemar, Note on the sampling error of the difference between correlated proportions or
         percentages, Psychometrika 12, 1947, as in statsmodels; deviates: none.
 
-    Example:
+    Examples:
         >>> mcnemar([1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 1])
         McNemar(first_only=5, second_only=1, p_value=0.21875, exact=True)
     """

@@ -70,7 +70,7 @@ def score(labels: ArrayLike, predictions: ArrayLike) -> Scores:
     Raises:
         DataError: if there is nothing to score, or the two differ in length.
 
-    Example:
+    Examples:
         >>> score([0, 0, 0, 1], [0, 0, 1, 1])
         Scores(accuracy=0.75, uar=0.8333333333333333, macro_f1=0.7333333333333334, collapsed=False)
     """

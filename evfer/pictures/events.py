@@ -89,7 +89,7 @@ def time_windows(duration_us: int, n_windows: int) -> list[tuple[int, int]]:
     Returns:
         Start and end of each, microseconds; a window holds its start and not its end.
 
-    Example:
+    Examples:
         >>> time_windows(10, 3)
         [(0, 3), (3, 6), (6, 10)]
     """

@@ -16,7 +16,7 @@ _UNPRINTABLE = re.compile(
 def shorten(text: str, length: int) -> str:
     """Give a text without unprintable characters and at most so many characters long.
 
-    Example:
+    Examples:
         >>> shorten("a very long name", 8)
         'a very …'
     """

@@ -33,7 +33,7 @@ def parse_duration(text: str) -> float:
     Raises:
         ConfigError: for anything else.
 
-    Example:
+    Examples:
         >>> parse_duration("1h30m"), parse_duration("45s")
         (5400.0, 45.0)
     """

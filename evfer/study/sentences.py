@@ -18,7 +18,7 @@ _MOST_NAMED = 4
 def spell_probability(p_value: float) -> str:
     """Write a p-value with two digits that count; tiny ones as a bound.
 
-    Example:
+    Examples:
         >>> spell_probability(0.0321), spell_probability(1e-9)
         ('0.032', '<0.0001')
     """

@@ -94,7 +94,7 @@ def common(names: Iterable[str], reading: str = "code") -> str:
     Raises:
         UnknownNameError: for a name that is not among the five, or another reading.
 
-    Example:
+    Examples:
         >>> common(["noise", "hflip"])
         'common(hflip+noise)'
     """
@@ -132,7 +132,7 @@ def parse_names(text: str) -> tuple[dict[str, Any], ...]:
         ConfigError: for parentheses or settings that cannot be read, or an augmentation that is
             named twice.
 
-    Example:
+    Examples:
         >>> parse_names("crop,hflip")
         ({'name': 'hflip'}, {'name': 'crop'})
         >>> parse_names("common_paper(polflip)")

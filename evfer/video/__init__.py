@@ -74,7 +74,7 @@ def image_files(folder: Path) -> list[Path]:
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Give a sort key that puts `2.png` before `10.png` and ignores case.
 
-    Example:
+    Examples:
         >>> sorted(["b10", "b2", "B1"], key=natural_key)
         ['B1', 'b2', 'b10']
     """

@@ -139,7 +139,7 @@ class Clip:
 def short_number(value: float) -> str:
     """Write a count in a few characters.
 
-    Example:
+    Examples:
         >>> short_number(118_210)
         '118.2 k'
     """

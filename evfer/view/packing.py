@@ -26,7 +26,7 @@ def pack(values: NDArray[Any]) -> dict[str, Any]:
     Returns:
         `n`, `bytes` (of one number: 1, 2 or 4) and `data`, as `bytes.js` reads them.
 
-    Example:
+    Examples:
         >>> pack(np.array([3, 300]))["bytes"]
         2
     """

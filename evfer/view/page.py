@@ -72,7 +72,7 @@ def write_page(
 def json_block(data: Mapping[str, Any]) -> str:
     r"""Write data as JSON that can stand inside a script element.
 
-    Example:
+    Examples:
         >>> json_block({"name": "</script>"})
         '{"name":"\\u003c/script\\u003e"}'
     """

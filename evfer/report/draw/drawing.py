@@ -157,7 +157,7 @@ def abridge(name: str, length: int) -> str:
 
     Names of one model's settings begin alike and differ at their ends.
 
-    Example:
+    Examples:
         >>> abridge("m, common(hflip+noise)", 14)
         'm, c…ip+noise)'
     """

@@ -49,7 +49,7 @@ def percent(share: float | None) -> str:
 def points(difference: float) -> str:
     """Write a difference of shares in percentage points, without a sign where it rounds to none.
 
-    Example:
+    Examples:
         >>> points(0.0234), points(-0.0001)
         ('+2.3', '0.0')
     """
@@ -65,7 +65,7 @@ def interval(bounds: tuple[float, float] | None) -> str:
 def join(items: Sequence[str]) -> str:
     """Join names as a sentence does.
 
-    Example:
+    Examples:
         >>> join(["a", "b", "c"])
         'a, b and c'
     """
@@ -191,7 +191,7 @@ def _tests(difference: Difference) -> list[str]:
 def probability(p_value: float) -> str:
     """Write what a p-value is, with two digits that count; tiny ones as a bound.
 
-    Example:
+    Examples:
         >>> probability(0.0321), probability(0.5), probability(1e-9), probability(0.997)
         ('= 0.032', '= 0.50', '< 0.0001', '= 1.00')
     """

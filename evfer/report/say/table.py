@@ -118,7 +118,7 @@ class Table:
 def show(value: Any, kind: Kind) -> str:
     """Write a cell for people; a dash where its value is not known.
 
-    Example:
+    Examples:
         >>> show(0.123, "share"), show(None, "share"), show(True, "flag"), show(21.854, "energy")
         ('12.3%', '–', 'yes', '21.9')
     """

@@ -270,7 +270,7 @@ def correct_for_number(p_values: Sequence[float | None]) -> list[float | None]:
         Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
         Statistics 6, 1979; deviates: none.
 
-    Example:
+    Examples:
         >>> correct_for_number([0.01, None, 0.04, 0.03])
         [0.03, None, 0.06, 0.06]
     """
