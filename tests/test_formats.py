@@ -229,25 +229,6 @@ def test_tables_of_text(tmp_path, text):
     assert formats.is_event_file(path)
 
 
-@pytest.mark.parametrize(
-    ("text", "times"),
-    [
-        ("t_s,x,y,p\n0,1,2,1\n0.5,1,2,0\n", [0, 500_000]),
-        ("t_s,x,y,p\n0,1,2,1\n1,1,2,1\n1.5e0,1,2,0\n", [0, 1_000_000, 1_500_000]),
-        ("t_s x y p\n1e-3 1 2 1\n1 1 2.0 0\n", [1000, 1_000_000]),
-        ("t,x,y,p\n5,1,2,1\n7,1.0,2e0,0\n", [5, 7]),
-        ("t_us,x,y,p\n9007199254740993,1,2,1\n9007199254740993,1.0,2,0\n", [0, 0]),
-    ],
-)
-def test_a_column_of_text_is_judged_as_a_whole(tmp_path, text, times):
-    said = ReadParams("346x260", start="first" if "_us" in text else "file")
-    source = read(put(tmp_path, "a.csv", text.encode()), said)
-    assert source.events["t"].tolist() == times
-    assert source.events["p"].tolist() == [True] * (len(times) - 1) + [False]
-    if "_us" in text:  # one that a double cannot hold
-        assert source.remarks["time_offset_us"] == "9007199254740993"
-
-
 def test_text_without_names(tmp_path):
     path = put(tmp_path, "events.txt", b"0.000003 0 0 1\n0.000064 345 259 0\n")
     assert not formats.is_event_file(path)
@@ -269,7 +250,6 @@ def test_text_without_names(tmp_path):
         ("t,x,y,p\nnan,0,0,1\n", "unknown unit"),
         ("t_s,x,y,p\nnan,0,0,1\n", "event 0 has t = nan"),
         ("t,x,y,p\n9999999999999999999999,0,0,1\n", "a.csv"),
-        ("t,x,y,p\n0,1,2,1\n0.5,1,2,0\n", "unknown unit"),
     ],
 )
 def test_tables_that_are_refused(tmp_path, text, word):

@@ -11,7 +11,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evfer.errors import RecordingError
 from evfer.events import SensorSize
@@ -61,7 +60,18 @@ def read_table(path: Path, params: ReadParams) -> EventSource:
         kept = names or list(params.order)
         columns = [column_name(name) for name in kept]
         used = tuple(columns.index(name) for name in ("t", "x", "y", "p"))
-        table = _load(path, skipped + (names is not None), _delimiter(line), used)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a table without events is one, too
+            table = np.loadtxt(
+                path,
+                dtype=_cell_types(path, skipped + (names is not None), used),
+                comments=None,
+                delimiter=_delimiter(line),
+                skiprows=skipped + (names is not None),
+                usecols=used,
+                ndmin=1,
+                encoding="utf-8-sig",
+            )
     except (OSError, UnicodeDecodeError, ValueError, OverflowError, MemoryError) as error:
         raise RecordingError(f"{path}: {error}", expected=_EXPECTED) from error
     return assemble(
@@ -89,32 +99,14 @@ def _delimiter(line: str) -> str | None:
     return next((mark for mark in (",", ";") if mark in line), None)
 
 
-def _load(
-    path: Path, skipped: int, delimiter: str | None, used: tuple[int, ...]
-) -> NDArray[np.void]:
-    """Read the numbers; whole ones keep every digit, where their whole column is of them.
-
-    Raises:
-        ValueError: if a cell is no number.
-    """
-    broken: tuple[str, ...]
-    for broken in ((), ("t",), ("x", "y", "p"), ("t", "x", "y", "p")):
-        kinds = [(name, "<f8" if name in broken else "<i8") for name in ("t", "x", "y", "p")]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a table without events is one, too
-            # NumPy would cut 0.5 down to 0
-            warnings.simplefilter("error", DeprecationWarning)
-            try:
-                return np.loadtxt(
-                    path,
-                    dtype=np.dtype(kinds),
-                    comments=None,
-                    delimiter=delimiter,
-                    skiprows=skipped,
-                    usecols=used,
-                    ndmin=1,
-                    encoding="utf-8-sig",
-                )
-            except (ValueError, DeprecationWarning) as error:
-                reason = str(error)
-    raise ValueError(reason)
+def _cell_types(path: Path, skipped: int, used: tuple[int, ...]) -> np.dtype[np.void]:
+    """Choose whole or broken numbers by the first event; whole ones keep every digit."""
+    with path.open(encoding="utf-8-sig", newline=None) as file:
+        for _ in range(skipped):
+            file.readline(_LINE_BYTES)
+        line = file.readline(_LINE_BYTES)
+    cells = [cell.strip() for cell in line.strip().split(_delimiter(line))]
+    first = [cells[k] if k < len(cells) else "" for k in used]
+    whole = [re.fullmatch(r"([+-]?\d+)?", cell) is not None for cell in first]
+    kinds = ["<i8" if is_whole else "<f8" for is_whole in whole]
+    return np.dtype([*zip(("t", "x", "y", "p"), kinds, strict=True)])
