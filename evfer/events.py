@@ -12,6 +12,7 @@ from evfer.errors import EventsError
 
 __all__ = [
     "EVENT_DTYPE",
+    "MAX_EVENTS",
     "MAX_TIME_US",
     "RAW_DTYPE",
     "Columns",
@@ -31,6 +32,9 @@ EVENT_DTYPE = np.dtype([("x", "<i2"), ("y", "<i2"), ("p", "?"), ("t", "<i8")])
 
 RAW_DTYPE = np.dtype([("t", "<f8"), ("x", "<i2"), ("y", "<i2"), ("p", "i1")])
 """Events as the emulator gives them: time in seconds, column, row, polarity +1 or -1."""
+
+MAX_EVENTS = 200_000_000
+"""Events that one file may hold: 2.6 GB in memory. More than that is a damaged size field."""
 
 MAX_TIME_US = 2**32 - 1
 """The last time that a recording can hold, in microseconds (about 71 minutes)."""

@@ -13,7 +13,8 @@ from exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evfer import recordings
+from evfer import formats, recordings
+from evfer.cli import main
 from evfer.errors import EventsError, OutputError, RecordingError
 from evfer.events import EVENT_DTYPE, SensorSize, canonical_order
 
@@ -209,3 +210,43 @@ def test_folder_that_is_a_file(tmp_path, make_events):
     (tmp_path / "taken").write_text("")
     with pytest.raises(OutputError, match="taken"):
         write(tmp_path / "taken" / "a.h5", make_events(5))
+
+
+@pytest.mark.parametrize("n", [2**17, 2**27, 2**33, 2**40])
+@pytest.mark.parametrize("own", [True, False])
+def test_rows_that_are_declared_but_not_stored(tmp_path, capsys, make_events, n, own):
+    path = tmp_path / "a.h5"
+    write(path, make_events(20, width=200, height=200))
+    with h5py.File(path, "r+") as file:
+        file["events"].resize(n, axis=0)
+        file.attrs["n_events"] = n
+        if not own:
+            del file.attrs["format"]
+    for use in (recordings.read, recordings.layout, recordings.inspect, formats.read):
+        with pytest.raises(RecordingError, match=r"a\.h5: .*(declares|claims)"):
+            use(path)
+    with pytest.raises(RecordingError, match=r"a\.h5"):
+        recordings.verify_recording(path)
+    for command in ("info", f"export --to npy --out {tmp_path}"):
+        assert main([*command.split(), str(path)]) == 3
+        assert "a.h5" in capsys.readouterr().err
+
+
+def test_a_count_that_is_not_the_table_s(tmp_path, make_events):
+    path = tmp_path / "a.h5"
+    write(path, make_events(20, width=200, height=200))
+    with h5py.File(path, "r+") as file:
+        file.attrs["n_events"] = 21
+    for use in (recordings.read, recordings.inspect, recordings.verify_recording):
+        with pytest.raises(RecordingError, match="20 events; expected 21, as its header says"):
+            use(path)
+
+
+def test_columns_of_other_tools_that_are_declared_but_not_stored(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for name in "txyp":
+            file.create_dataset(f"events/{name}", (2**27,), "u4", chunks=(2**20,))
+        file.create_dataset("t_offset", data=0)
+    with pytest.raises(RecordingError, match="more than the file holds"):
+        formats.read(path, formats.ReadParams(sensor="200x200"))

@@ -18,7 +18,8 @@ from evfer import recordings
 from evfer.errors import EventsError, MissingExtra, RecordingError
 from evfer.events import SensorSize
 from evfer.formats.names import column_name, unit_of_name
-from evfer.formats.source import EventSource, ReadParams, assemble, check_count, parse_size
+from evfer.formats.source import EventSource, ReadParams, assemble, parse_size
+from evfer.recordings.file import require_stored
 
 __all__ = ["MAGIC_HDF5", "read_hdf5", "stored_size"]
 
@@ -163,7 +164,7 @@ def _column(path: Path, item: Any, group: str) -> NDArray[Any]:
 
 
 def _values(path: Path, item: h5py.Dataset) -> NDArray[Any]:
-    check_count(path, item.shape[0])
+    require_stored(path, item)
     _require_filters(path, item)
     return np.asarray(item[()])
 

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evfer.errors import ConfigError, EventsError, RecordingError
-from evfer.events import EVENT_DTYPE, MAX_TIME_US, Events, SensorSize, validate
+from evfer.events import EVENT_DTYPE, MAX_EVENTS, MAX_TIME_US, Events, SensorSize, validate
 
 __all__ = [
-    "MAX_EVENTS",
     "EventSource",
     "ReadParams",
     "Start",
@@ -28,9 +27,6 @@ __all__ = [
     "check_count",
     "parse_size",
 ]
-
-MAX_EVENTS = 200_000_000
-"""Events that one file may hold: 2.6 GB in memory. More than that is a damaged size field."""
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 Start = Literal["auto", "first", "file"]

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from evfer.errors import EventsError, RecordingError
 from evfer.events import (
+    MAX_EVENTS,
     MAX_TIME_US,
     Columns,
     Events,
@@ -46,6 +47,7 @@ __all__ = [
     "layout",
     "read",
     "read_columns",
+    "require_stored",
     "sensor_size",
     "verify_recording",
     "write",
@@ -56,7 +58,10 @@ FORMAT_VERSION = 1
 _CHUNK_ROWS = 16384
 _COLUMNS = ("t", "x", "y", "p")
 # what tells whether and how the events can be read
-_HEAD = ("format", "format_version", "complete", "sensor_width", "sensor_height", "events_sha256")
+_HEAD = (
+    "format", "format_version", "complete", "sensor_width", "sensor_height", "events_sha256",
+    "n_events",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -278,6 +283,7 @@ def _layout(
     file: h5py.File, attributes: Mapping[str, Any], sensor_size: SensorSize | None, path: Path
 ) -> Layout:
     stamp, table = _stamp(file.id.get_vfd_handle()), _table(file, path)
+    _require_count(attributes, table, path)
     size, told = _sensor_size(attributes, sensor_size, path), attributes.get("events_sha256")
     digest = told if isinstance(told, str) else None
     digest = digest if isinstance(digest, str) else None
@@ -310,7 +316,9 @@ def inspect(path: Path) -> dict[str, Any]:
     path = Path(path)
     with _open(path) as file:
         found = _attributes(file, path)
-        found["shape"] = list(_table(file, path).shape)
+        table = _table(file, path)
+        _require_count(found, table, path)
+        found["shape"] = list(table.shape)
     for name in ("params", "faces"):
         if isinstance(found.get(name), str):
             try:
@@ -341,7 +349,9 @@ def verify_recording(path: Path) -> str:
     """
     path = Path(path)
     with _open(path) as file:
-        stored = _attributes(file, path).get("events_sha256")
+        attributes = _attributes(file, path)
+        stored = attributes.get("events_sha256")
+        _require_count(attributes, _table(file, path), path)
     try:
         found = _table_digest(path)
     except OSError as error:  # gzip's own check failed
@@ -407,7 +417,47 @@ def _table(file: h5py.File, path: Path) -> h5py.Dataset:
         raise RecordingError(
             f"{path}: /events of shape {table.shape} and type {table.dtype}", expected=expected
         )
+    require_stored(path, table)
     return table
+
+
+def require_stored(path: Path, table: h5py.Dataset) -> None:
+    """Refuse a table that declares more rows than its file holds, before memory is asked for.
+
+    Raises:
+        RecordingError: naming the file.
+    """
+    rows = len(table)
+    if rows > MAX_EVENTS:
+        raise RecordingError(
+            f"{path}: it claims to hold {rows:,} events", expected=f"at most {MAX_EVENTS:,}"
+        )
+    try:
+        if table.chunks is None:
+            # a compact table lies in the header, and is whole if that is
+            compact = table.id.get_create_plist().get_layout() == h5py.h5d.COMPACT
+            whole = compact or table.id.get_storage_size() >= table.nbytes
+        else:
+            n_chunks = math.prod(-(-n // k) for n, k in zip(table.shape, table.chunks, strict=True))
+            whole = table.id.get_num_chunks() >= n_chunks
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if not whole:
+        raise RecordingError(
+            f"{path}: {table.name} declares {rows:,} rows, more than the file holds",
+            expected="an undamaged recording",
+            hint="Delete the file and convert again",
+        )
+
+
+def _require_count(attributes: Mapping[str, Any], table: h5py.Dataset, path: Path) -> None:
+    n_events = attributes.get("n_events", len(table))
+    if attributes.get("format") == FORMAT and n_events != len(table):
+        raise RecordingError(
+            f"{path}: {len(table):,} events",
+            expected=f"{n_events:,}, as its header says",
+            hint="Delete the file and convert again",
+        )
 
 
 def _is_elsewhere(table: h5py.Dataset) -> bool:
