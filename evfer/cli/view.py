@@ -85,9 +85,9 @@ def command(
     of a converted set is shown beside its face crops, which are made again from the source.
     """
     from evfer import config, transforms, view
-    from evfer import recipe as recipes
     from evfer.convert import recover_frames
     from evfer.errors import DataError, RecordingError
+    from evfer.training import recipe as recipes
 
     params = view.ViewParams(slowdown=slowdown, fps=fps, ground=ground, clips_per_class=clips)
     _say_what_has_no_effect(context, out, path.is_dir())
@@ -102,6 +102,7 @@ def command(
             settings.augment,
             tuple((names, transforms.parse_names(names)) for names in eda),
             seed,
+            others=recipes.shipped_framings(),
         )
     with _stopped_cleanly():
         crops = times_s = None
