@@ -92,7 +92,7 @@ def steps(page):
     shape = page.evaluate(
         "(({ steps, height, width }) => [steps, 2, height, width])(evferPlayer.frames)"
     )
-    return typed_array(page, "evferPlayer.frames.data", "<f4").reshape(shape)
+    return typed_array(page, "Float32Array.from(evferPlayer.frames.data)", "<f4").reshape(shape)
 
 
 def set_time(page, us):
@@ -109,7 +109,6 @@ def test_the_player_opens_and_overflows_nowhere(browser, player, width, scheme):
     watched = open_page(browser, player, width=width, color_scheme=scheme)
     page = ready(watched)
     assert overflow(page) == []
-    page.select_option("#kind", "binary_code")
     page.select_option("#augmentation", label="recipe ours")
     page.click("summary")
     assert overflow(page) == []
@@ -241,90 +240,32 @@ def test_the_frame_on_show_is_that_of_the_moment(browser, player):
         assert abs(np.flatnonzero(bright).mean() - (8 * number + 5.5)) < 1
 
 
-FRAMINGS = [
-    {"n_steps": 5, "size": 32},
-    {"n_steps": 7, "size": None},
-    {"n_steps": 6, "size": 32, "resize": "nearest"},
-    {"n_steps": 6, "size": 128},
-    {"n_steps": 6, "size": 32, "resize": "event", "binary": False},
-    {"n_steps": 4, "size": 32, "binary": False},
-    {"n_steps": 4, "size": 64, "binary": False, "resize": "nearest"},
-    {"kind": "count", "event_count": 1700, "size": 32},
-    {"kind": "event_bins", "n_steps": 7, "size": 32},
-    {"kind": "count_or_bins", "n_steps": 3, "event_count": 900, "size": 32},
-    {"kind": "count_or_bins", "n_steps": 9, "event_count": 2500, "size": 32},
-    {"kind": "voxel_grid", "n_steps": 5, "size": None, "binary": False},
-    {"kind": "time_surface", "n_steps": 5, "size": 32, "binary": False, "tau_us": 30_000.0},
-    {"kind": "decay", "n_steps": 5, "size": 48, "binary": False, "resize": "event"},
-    {"kind": "binary_code", "n_steps": 3, "size": 32, "binary": False, "bits": 6},
-]
+def painted(page, step):
+    """The colours of one step's canvas."""
+    return pixels(page, f"#steps li:nth-child({step + 1}) canvas")
 
 
-def choose(page, framing):
-    """Set the page's controls as a reader would."""
-    page.select_option("#kind", framing.get("kind", "time_bins"))
-    page.select_option("#size", str(framing["size"] or ""))
-    page.select_option("#resize", framing.get("resize", "maxpool"))
-    numbers = {key: framing[key] for key in ("n_steps", "event_count", "bits") if key in framing}
-    if framing.get("kind") == "count":
-        del numbers["n_steps"]  # without effect, and so not offered
-    if framing.get("kind") in ("time_surface", "decay"):
-        numbers["tau_ms"] = framing.get("tau_us", 50_000.0) / 1000
-    for name, value in numbers.items():
-        page.fill(f"#{name}", str(value))
-    if page.locator("#binary").is_visible():
-        page.select_option("#binary", "1" if framing.get("binary", True) else "")
+def check_painting(page, frames):
+    """Compare the canvases with frames of ones and zeros, by the colours of the dark ground."""
+    ground, on, off = (np.array(getattr(DARK, part)) for part in ("ground", "on", "off"))
+    for step, (negative, positive) in enumerate(frames.astype(bool)):
+        wanted = np.empty((*negative.shape, 3))
+        wanted[:] = ground
+        wanted[positive], wanted[negative] = on, off
+        wanted[positive & negative] = (on + off) / 2
+        assert np.abs(painted(page, step) - wanted).max() <= 1
 
 
-def test_the_frames_are_the_network_s(browser, player):
-    watched = open_page(browser, player)
+def test_the_canvases_show_the_frames_that_evfer_made(browser, player):
+    watched = open_page(browser, player, color_scheme="dark")
     page = ready(watched)
-    for framing in FRAMINGS:
-        choose(page, {"n_steps": 6, **framing})
-        wanted = to_frames(EVENTS, SENSOR, **framing)
-        found = steps(page)
-        assert found.shape == wanted.shape, framing
-        np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=1e-7, err_msg=str(framing))
-        assert page.locator("#steps li").count() == len(wanted)
-    watched.check()
-
-
-def test_number_fields_show_what_is_used(browser, player):
-    watched = open_page(browser, player)
-    page = ready(watched)
-    page.fill("#n_steps", "9")
-    for typed, used in (("999", 64), ("0", 1), ("7.4", 7), ("", 7), ("-3", 1)):
-        page.fill("#n_steps", typed)
-        assert page.evaluate("evferPlayer.state.how.n_steps") == used
-        assert page.locator("#steps li").count() == used
-        page.dispatch_event("#n_steps", "change")
-        assert page.input_value("#n_steps") == str(used)
-    page.select_option("#kind", "binary_code")
-    page.fill("#bits", "99")
-    assert page.input_value("#bits") == "24" == str(page.evaluate("evferPlayer.state.how.bits"))
-    page.select_option("#kind", "decay")
-    page.fill("#tau_ms", "")
-    page.dispatch_event("#tau_ms", "change")
-    assert page.input_value("#tau_ms") == "50"
-    assert page.evaluate("evferPlayer.state.how.tau_us") == 50_000
-    watched.check()
-
-
-def test_a_kind_that_training_refuses_says_so(browser, player):
-    watched = open_page(browser, player)
-    page = ready(watched)
-    refused = "Training refuses this kind"
-    assert page.locator("#kind option[value=count]").inner_text() == "count, not for training"
-    assert refused not in page.inner_text("#frames-words")
-    page.select_option("#kind", "count")
-    assert refused in page.inner_text("#frames-words")
-    assert page.locator("#n_steps").is_hidden()  # it has no effect
-    page.fill("#event_count", "60")
-    assert page.locator("#steps li").count() == 64
-    assert "The first 64 are on show" in page.inner_text("#frames-words")
-    page.select_option("#kind", "time_bins")
-    assert refused not in page.inner_text("#frames-words")
-    assert page.locator("#n_steps").is_visible()
+    for number, n_steps in ((1, 1), (2, 2), (0, 5)):
+        page.select_option("#framing", str(number))
+        page.evaluate("evferPlayer.settled")
+        wanted = to_frames(EVENTS, SENSOR, n_steps=n_steps, size=32)
+        np.testing.assert_array_equal(steps(page), wanted)
+        assert page.locator("#steps li").count() == n_steps
+    check_painting(page, wanted)
     watched.check()
 
 
@@ -339,27 +280,29 @@ def test_augmentations_are_those_of_training(opened, name):
     augmentation = build([{**t, "p": 1.0} for t in tables] if always else tables)
     page = opened.page
     offered = ["none", "recipe ours", "code_default", "off-centre", *AUGMENTATIONS]
+    page.select_option("#framing", "1")  # of another number of steps
     page.select_option("#augmentation", index=offered.index(name))
+    assert page.input_value("#framing") == "0"
     n_draws = page.locator("#draws button").count()
-    assert n_draws == (1 if name in ("hflip", "reverse") else 3)
+    assert n_draws == (1 if name in ("hflip", "reverse") else 4)
     for draw in range(n_draws):
         if n_draws > 1:
             page.click(f"#draws button:nth-child({draw + 1})")
         page.evaluate("evferPlayer.settled")
         rng = sample_rng(7, 0, "S001/004", draw)
         events = augmentation.on_events(EVENTS, SENSOR, rng)
-        for found, field in zip(columns(page), ("x", "y", "p", "t"), strict=True):
-            np.testing.assert_array_equal(found, events[field], err_msg=f"{field}, draw {draw}")
         region = augmentation.on_region(SENSOR, rng)
         frames = to_frames(events, SENSOR, n_steps=5, size=32, region=region)
         np.testing.assert_array_equal(steps(page), augmentation.on_frames(frames, rng))
-        whole = region == Region(0, 0, SENSOR.width, SENSOR.height)
-        assert page.locator("#region").is_hidden() == whole
-        said = page.inner_text("#augmentation-words")
+        moved = region != Region(0, 0, SENSOR.width, SENSOR.height)
+        outlined = moved and not augmentation.of_stage("events")
+        assert page.locator("#region").is_visible() == outlined
+        words = page.inner_text("#augmentation-words")
         # what is forced is told; all else is what training draws
-        assert ("Always acting here" in said) == always
-        assert ("Drawn as training" in said) != always
-        assert not always or f"training does so with p = {build(tables).steps[0].p:g} " in said
+        assert ("Always acting here" in words) == always
+        assert ("Drawn as training" in words) != always
+        assert f"{len(events):,} events of {len(EVENTS):,}" in words
+        assert not always or f"training does so with p = {build(tables).steps[0].p:g} " in words
     page.select_option("#augmentation", label="none")
     page.evaluate("evferPlayer.settled")
     assert page.evaluate("evferPlayer.events.n") == len(EVENTS)
@@ -399,8 +342,6 @@ def test_a_clip_without_events_opens(browser, tmp_path):
     page = ready(watched)
     for name in AUGMENTATIONS:
         page.select_option("#augmentation", label=name)
-    for kind in ("voxel_grid", "count", "time_surface", "binary_code"):
-        page.select_option("#kind", kind)
     page.click("#play")
     page.wait_for_timeout(100)
     assert overflow(page) == []

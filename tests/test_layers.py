@@ -91,6 +91,38 @@ def test_files_stay_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
 
 
+def close_circles(edges):
+    """Names from which the arrows lead back to themselves, with all they pass."""
+    for start in edges:
+        seen, todo = set(), set(edges[start])
+        while todo:
+            name = todo.pop()
+            seen.add(name)
+            todo |= edges.get(name, set()) - seen
+        if start in seen:
+            yield start, seen
+
+
+def test_no_import_circle_between_files_of_a_room():
+    names = {
+        "evfer." + ".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in modules()
+    }
+    edges = {}
+    for name, path in names.items():
+        imported = imports(path)  # those inside functions too
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                full = {f"{node.module}.{alias.name}" for alias in node.names}
+                imported |= full if node.module in imported else set()
+        edges[name] = {
+            other
+            for other in imported & names.keys()
+            if part(names[other]) == part(path) and other != name
+        }
+    assert [start for start, _ in close_circles(edges)] == []
+
+
 def test_no_import_cycle_inside_a_layer():
     edges = {}
     for path in modules():
@@ -99,10 +131,5 @@ def test_no_import_cycle_inside_a_layer():
             there = name.split(".")[1] if name.startswith("evfer.") else ""
             if there in LEVEL and there != here and LEVEL[there] == LEVEL[here]:
                 edges.setdefault(here, set()).add(there)
-    for start in edges:
-        seen, todo = set(), set(edges[start])
-        while todo:
-            name = todo.pop()
-            seen.add(name)
-            todo |= edges.get(name, set()) - seen
-        assert start not in seen, f"{start} imports itself by way of {seen}"
+    for start, seen in close_circles(edges):
+        raise AssertionError(f"{start} imports itself by way of {seen}")

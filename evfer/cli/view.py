@@ -108,6 +108,7 @@ def command(
             settings.augment,
             tuple((names, transforms.parse_names(names)) for names in eda),
             seed,
+            others=recipes.shipped_framings(),
         )
     with _stopped_cleanly():
         crops = times_s = None

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from evfer.emulator.params import DVSParams
-from evfer.emulator.pattern import LOWEST_DRAWN, Pattern
+from evfer.emulator.sensor_pattern import LOWEST_DRAWN, Pattern
 
 __all__ = ["draw_as_v2e"]
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evfer.errors import EventsError
-from evfer.interpolation.methods import Frame, Interpolator, Pairs, open_interpolator
+from evfer.interpolation.methods import open_interpolator
+from evfer.interpolation.pairs import Frame, Interpolator, Pairs
 from evfer.interpolation.params import InterpolationParams, Method
 from evfer.interpolation.timeline import ExactTimeline, Timeline, V2eTimeline
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from evfer.interpolation.blend import add_border, blend_along
 from evfer.interpolation.flow import Flow, FlowEstimator, Slopes, fastest_motion, find_slopes
-from evfer.interpolation.methods import Frame, Pairs, Places
+from evfer.interpolation.pairs import Frame, Pairs, Places
 from evfer.interpolation.params import InterpolationParams
 
 __all__ = ["FlowInterpolator", "StepChooser"]

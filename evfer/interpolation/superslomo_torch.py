@@ -29,8 +29,8 @@ from torch.nn import functional
 
 from evfer.errors import ConfigError, DataError, EventsError
 from evfer.interpolation.checkpoint_torch import load_networks
-from evfer.interpolation.methods import Frame, Pairs, Places
 from evfer.interpolation.motion import StepChooser
+from evfer.interpolation.pairs import Frame, Pairs, Places
 from evfer.interpolation.params import InterpolationParams
 from evfer.interpolation.unet_torch import MULTIPLE
 from evfer.interpolation.weights import find_weights

@@ -28,6 +28,7 @@ __all__ = [
     "default_recipe",
     "has_protocol",
     "load_config",
+    "shipped_framings",
 ]
 
 _BASELINES = ("majority", "logistic")
@@ -275,6 +276,19 @@ def default_recipe(model: str) -> str:
         return "baselines"
     # resnet18's sets no option of the network, so any network can take it
     return model if model in config.list_shipped("pipelines") else "resnet18"
+
+
+def shipped_framings() -> tuple[tuple[str, FramesParams], ...]:
+    """Give the framing of each shipped recipe that has one, under the recipe's name."""
+    tables = (
+        (name, config.read_toml(config.find_shipped("pipelines", name)).get("frames"))
+        for name in config.list_shipped("pipelines")
+    )
+    return tuple(
+        (f"recipe {name}", config.build(FramesParams, table, where="frames"))
+        for name, table in tables
+        if table
+    )
 
 
 def has_protocol(recipe: str, protocol: str) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evfer.events import Columns
 
-__all__ = ["pack", "pack_bits", "pack_events", "pack_sorted"]
+__all__ = ["pack", "pack_bits", "pack_cells", "pack_events", "pack_sorted"]
 
 
 def pack(values: NDArray[Any]) -> dict[str, Any]:
@@ -46,6 +46,20 @@ def pack_sorted(values: NDArray[Any]) -> dict[str, Any]:
 def pack_bits(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """Pack yes and no, eight to a byte."""
     return {"n": len(mask), "bits": True, "data": _text(np.packbits(mask).tobytes())}
+
+
+def pack_cells(frames: NDArray[Any]) -> dict[str, Any]:
+    """Pack frames; nothing is lost.
+
+    Args:
+        frames: float32 or uint8, any shape; zeros and ones take a bit each, counts a byte or two.
+    """
+    cells = frames.ravel()
+    if np.array_equal(cells, cells > 0):
+        return pack_bits(cells > 0)
+    if np.array_equal(cells, np.rint(cells)) and 0 <= cells.min() and cells.max() < 1 << 24:
+        return pack(cells.astype(np.uint32))
+    return {**pack(cells.astype("<f4").view("<u4")), "float": True}
 
 
 def pack_events(columns: Columns) -> dict[str, Any]:

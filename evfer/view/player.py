@@ -8,19 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer import config
 from evfer.events import Columns
-from evfer.frames.params import Kind, Resize
 from evfer.pictures import accumulate, event_picture
 from evfer.pictures.text import shorten
 from evfer.view.clip import Clip, ViewParams
 from evfer.view.packing import pack_events
 from evfer.view.page import picture_address, write_page
-from evfer.view.variants import PlayerParams, variants
+from evfer.view.variants import PlayerParams, make_variants
 
 __all__ = ["write_player"]
 
-_SCRIPTS = ("bytes.js", "events.js", "frames.js", "paint.js", "stage.js", "player.js")
+_SCRIPTS = ("bytes.js", "paint.js", "stage.js", "player.js")
 _MOST_FRAMES = 150
 _FRAME_SIDE = 240
 
@@ -41,6 +39,7 @@ def write_player(clip: Clip, path: Path, params: ViewParams, player: PlayerParam
     columns = Columns.of(clip.events)
     end_us = max(clip.duration_us, int(columns.t[-1]) + 1 if len(columns.t) else 1)
     title, subtitle = shorten(clip.title, 200), shorten(clip.subtitle, 200)
+    variants = make_variants(clip.events, size, clip.subtitle, player)
     data: dict[str, Any] = {
         "sensor": [size.width, size.height],
         "duration_us": end_us,
@@ -48,8 +47,7 @@ def write_player(clip: Clip, path: Path, params: ViewParams, player: PlayerParam
         "window_us": params.window_s * 1e6 or 50_000,
         "events": pack_events(columns),
         "frames": _frames(clip),
-        "framing": config.to_dict(player.frames),
-        "augmentations": variants(clip.events, size, clip.subtitle, player),
+        **variants,
     }
     write_page(
         path,
@@ -62,11 +60,8 @@ def write_player(clip: Clip, path: Path, params: ViewParams, player: PlayerParam
         sensor=size,
         has_frames=clip.frames is not None,
         thinned=_thinned(clip),
-        kinds=Kind.__args__,  # type: ignore[attr-defined]
-        resizes=[name for name in Resize.__args__ if name != "none"],  # type: ignore[attr-defined]
-        framing=player.frames,
-        recipe=player.recipe,
         seed=player.seed,
+        left_out=variants["left_out"],
         sets=bool(player.augment or player.eda),
         still=_still(clip, params),
     )

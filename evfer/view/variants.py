@@ -1,41 +1,36 @@
-"""Augmentations for the player: chance is drawn here, what was drawn is done in the page.
+"""Frames for the player: made here by the very code that trains, and only shown in the page.
 
-What an augmentation changes is one of a few edits of whole numbers (`evfer.transforms.edits`), so
-the page's script does exactly what training does; only drawing needs NumPy's generator. Events
-that an augmentation from elsewhere gives are stored whole instead.
+A page of bounded size holds the clip's frames as the recipe and a few other framings make them,
+and as the recipe makes them of a few draws of every augmentation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evfer.errors import ConfigError
-from evfer.events import Columns, Events, SensorSize
-from evfer.frames import FramesParams
+from evfer.events import Events, SensorSize
+from evfer.frames import FramesParams, step_bounds, to_frames, used_fraction
+from evfer.frames.cut import time_edges
 from evfer.region import Region
 from evfer.transforms import AUGMENTATIONS, build, sample_rng
-from evfer.transforms.base import Augmentation, DrawnTransform
-from evfer.transforms.edits import (
-    ClipSummary,
-    DropMask,
-    DropSpan,
-    Edit,
-    EditPlan,
-    FlipX,
-    Insert,
-    Reverse,
-    SwapPolarity,
-)
-from evfer.transforms.mirror import RandomMirror, RandomMirrorEvents
-from evfer.view.packing import pack_bits, pack_events
+from evfer.transforms.base import Augmentation
+from evfer.view.packing import pack_cells
 
-__all__ = ["PlayerParams", "Variant", "draw_variant", "variants"]
+__all__ = ["PlayerParams", "framings", "make_variants"]
 
 Tables = Sequence[Mapping[str, Any]]
+
+_MOST_LETTERS = 8_000_000
+"""Of packed frames in a page; what the recipe makes of the clip itself is always in it."""
+_MOST_STEPS = 64
+"""Of one variant; frames of a fixed number of events can be thousands."""
+_N_STEPS = (1, 2, 3, 4, 6, 8, 10, 12, 16)
 
 _ALWAYS = ("hflip", "noise", "reverse", "mirror_events", "mirror")
 """Shown alone, these act; with their own probability some draws would show nothing."""
@@ -62,13 +57,14 @@ class PlayerParams:
     """What a player offers beside the events.
 
     Args:
-        frames: how the network gets them; the page can change it.
+        frames: how the network gets them.
         recipe: name of the recipe that `frames` and `augment` are of; may be empty.
         augment: the recipe's augmentations, as `evfer.transforms.build` takes them.
         eda: more to choose from: a name to show, and its augmentations.
         seed: of all chance, 0 or more.
         draws: how often each augmentation is drawn, 1 to 9; draw k is that of epoch k of a run
             with this seed on fold 0.
+        others: more framings to choose from: a name to show, and its settings.
     """
 
     frames: FramesParams = field(default_factory=FramesParams)
@@ -76,7 +72,8 @@ class PlayerParams:
     augment: tuple[Mapping[str, Any], ...] = ()
     eda: tuple[tuple[str, Tables], ...] = ()
     seed: int = 0
-    draws: int = 3
+    draws: int = 4
+    others: tuple[tuple[str, FramesParams], ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.draws <= 9:
@@ -88,37 +85,23 @@ class PlayerParams:
             build(tables)
 
 
-@dataclass(frozen=True, eq=False)
-class Variant:
-    """One draw of an augmentation.
-
-    Args:
-        edits: what to do to the events, in order, as `events.js` reads it.
-        region: the part of the sensor that the frames read.
-        mirror: the half of the frames that stands for both, or None.
-        words: what was drawn, in words.
-    """
-
-    edits: tuple[dict[str, Any], ...]
-    region: Region
-    mirror: str | None
-    words: str
-
-    def data(self) -> dict[str, Any]:
-        """Give it as plain data for the page."""
-        region = self.region
-        return {
-            "edits": list(self.edits),
-            "region": [region.left, region.top, region.width, region.height],
-            "mirror": self.mirror,
-            "words": self.words,
-        }
+def framings(params: PlayerParams) -> list[tuple[str, FramesParams]]:
+    """List the framings that a player offers: the recipe's, others, and other numbers of steps."""
+    own = params.frames
+    offered = [(f"recipe {params.recipe}" if params.recipe else "as set", own), *params.others]
+    if own.kind != "count":  # which takes as many steps as the events fill
+        offered += [(f"{n} step{'s' if n > 1 else ''}", replace(own, n_steps=n)) for n in _N_STEPS]
+    # each once, under its first name
+    names: dict[FramesParams, str] = {}
+    for name, frames in offered:
+        names.setdefault(frames, name)
+    return [(name, frames) for frames, name in names.items()]
 
 
-def variants(
+def make_variants(
     events: Events, sensor_size: SensorSize, clip_id: str, params: PlayerParams
-) -> list[dict[str, Any]]:
-    """Draw every augmentation that the player offers.
+) -> dict[str, Any]:
+    """Make the frames that the player shows.
 
     Args:
         events: `EVENT_DTYPE`, shape (n,), sorted by time; n may be 0.
@@ -127,29 +110,60 @@ def variants(
         params: which, and how often.
 
     Returns:
-        For each augmentation its name, what it does in words, how its draws differ from
-        training's in words, and its draws; one where all are the same.
+        Plain data: `framings`, each with its frames; `augmentations`, each with what it does and
+        how its draws differ from training's in words, and its draws, one where all are the same;
+        and `left_out`, how many variants the page had no room for.
     """
-    offered: list[tuple[str, str, Tables]] = []
+    room, left_out = _MOST_LETTERS, 0
+    shown: list[dict[str, Any]] = []
+    augmentations: list[dict[str, Any]] = []
+
+    def add(variants: list[dict[str, Any]], variant: dict[str, Any]) -> None:
+        nonlocal room, left_out
+        size = len(variant["cells"]["data"])
+        if shown and size > room:
+            left_out += 1
+            return
+        room -= size
+        variants.append(variant)
+
+    plain, *others = framings(params)
+    add(shown, {"name": plain[0], **_variant(events, sensor_size, plain[1])})
+    offered = _offered(params)
+    built = [build(tables) for *_, tables in offered]
+    augmentations += [
+        {"name": name, "about": about, "chance": chance, "draws": []}
+        for name, about, chance, _ in offered
+    ]
+    # the first draw of each, then the second, so that each is there where room is short
+    for epoch in range(params.draws):
+        for entry, augmentation in zip(augmentations, built, strict=True):
+            rng = sample_rng(params.seed, 0, clip_id, epoch)
+            add(
+                entry["draws"],
+                _variant(events, sensor_size, params.frames, augmentation, rng),
+            )
+    for name, frames in others:
+        add(shown, {"name": name, **_variant(events, sensor_size, frames)})
+    for entry in augmentations:
+        # some leave nothing to chance
+        if all(draw == entry["draws"][0] for draw in entry["draws"]):
+            del entry["draws"][1:]
+    augmentations = [entry for entry in augmentations if entry["draws"]]
+    return {"framings": shown, "augmentations": augmentations, "left_out": left_out}
+
+
+def _offered(params: PlayerParams) -> list[tuple[str, str, str, Tables]]:
+    """List the augmentations: name, what it does, how it is drawn, and its tables."""
+    named: list[tuple[str, Tables]] = list(params.eda)
     if params.augment:
-        names = " + ".join(str(table.get("name")) for table in params.augment)
-        offered.append((f"recipe {params.recipe}".strip(), names, params.augment))
-    offered += [
-        (name, " + ".join(str(t.get("name")) for t in tables) or "nothing", tables)
-        for name, tables in params.eda
-    ]
+        named.insert(0, (f"recipe {params.recipe}".strip(), params.augment))
     as_drawn = f"Drawn as training draws them, with seed {params.seed}, in its first epochs"
-    shown = [(name, about, as_drawn, tables) for name, about, tables in offered]
-    shown += [(name, _WORDS[name], *_alone(name, params.seed)) for name in AUGMENTATIONS]
-    return [
-        {
-            "name": name,
-            "about": about,
-            "chance": chance,
-            "draws": _draws(tables, events, sensor_size, clip_id, params),
-        }
-        for name, about, chance, tables in shown
+    offered = [
+        (name, " + ".join(str(t.get("name")) for t in tables) or "nothing", as_drawn, tables)
+        for name, tables in named
     ]
+    return offered + [(name, _WORDS[name], *_alone(name, params.seed)) for name in AUGMENTATIONS]
 
 
 def _alone(name: str, seed: int) -> tuple[str, Tables]:
@@ -162,102 +176,59 @@ def _alone(name: str, seed: int) -> tuple[str, Tables]:
     return words, [{"name": name}]
 
 
-def _draws(
-    tables: Tables, events: Events, sensor_size: SensorSize, clip_id: str, params: PlayerParams
-) -> list[dict[str, Any]]:
-    augmentation = build(tables)
-    drawn = [
-        draw_variant(
-            augmentation, events, sensor_size, sample_rng(params.seed, 0, clip_id, epoch)
-        ).data()
-        for epoch in range(params.draws)
-    ]
-    # some leave nothing to chance
-    return drawn[:1] if all(data == drawn[0] for data in drawn) else drawn
-
-
-def draw_variant(
-    augmentation: Augmentation, events: Events, sensor_size: SensorSize, rng: np.random.Generator
-) -> Variant:
-    """Draw augmentations in the order and with the numbers that training would.
-
-    Args:
-        augmentation: what to draw.
-        events: `EVENT_DTYPE`, shape (n,), sorted by time; n may be 0.
-        sensor_size: the sensor that they lie on.
-        rng: the sample's generator.
-
-    Raises:
-        ConfigError: for an augmentation of frames from elsewhere, which a page cannot do.
-    """
-    columns = Columns.of(events)
-    edits: list[dict[str, Any]] = []
-    said: list[str] = []
-    for step in augmentation.of_stage("events"):
-        if isinstance(step, DrawnTransform):
-            summary = ClipSummary.of(columns, sensor_size)
-            edit = step.draw(summary, rng)
-            if edit is None:
-                continue
-            columns = EditPlan().then(edit, summary)[0](columns, sensor_size)
-            data, words = _describe(edit, summary)
-        elif isinstance(step, RandomMirrorEvents):
-            side = step.draw(rng)
-            if side is None:
-                continue
-            twice = step.twice_midline(sensor_size)
-            columns = Columns.of(step.mirrored(columns.events(), sensor_size, side))
-            data = {"do": "mirror", "side": side, "twice": twice}
-            words = f"the sensor's {'right' if side > 0 else 'left'} half stands for both"
-        else:
-            columns = Columns.of(step(columns.events(), sensor_size, rng))
-            data = {"do": "replace", "events": pack_events(columns)}
-            words = f"{type(step).__name__}: {len(columns.t):,} events"
-        edits.append(data)
-        said.append(words)
-    region = augmentation.on_region(sensor_size, rng)
-    if augmentation.of_stage("region"):
-        said.append(
-            f"frames read {region.width} × {region.height} pixels "  # noqa: RUF001
+def _variant(
+    events: Events,
+    sensor_size: SensorSize,
+    params: FramesParams,
+    augmentation: Augmentation = Augmentation(),  # noqa: B008 (frozen)
+    rng: np.random.Generator | None = None,
+) -> dict[str, Any]:
+    """Make one variant's frames, and tell what they show."""
+    region = whole = Region(0, 0, sensor_size.width, sensor_size.height)
+    n_recorded = len(events)
+    if params.resize == "none":  # the same where sizes agree, and an augmentation may change them
+        params = replace(params, resize="maxpool")
+    if rng is not None:
+        events = augmentation.on_events(events, sensor_size, rng)
+        region = augmentation.on_region(sensor_size, rng)
+    frames = to_frames(events, sensor_size, **vars(params), region=region)
+    if rng is not None:
+        frames = augmentation.on_frames(frames, rng)
+    times, counts = _steps(events["t"], params)
+    words = f"{len(events):,} events of {n_recorded:,}"
+    if region != whole:
+        words += (
+            f"; frames read {region.width} × {region.height} pixels "  # noqa: RUF001
             f"from column {region.left}, row {region.top}"
         )
-    mirror: str | None = None
-    for step in augmentation.of_stage("frames"):
-        if not isinstance(step, RandomMirror):
-            raise ConfigError(
-                f"the augmentation {type(step).__name__} of frames in a player",
-                expected="one of " + ", ".join(AUGMENTATIONS),
-            )
-        half = step.draw(rng)
-        mirror = mirror or half  # a second copy finds both halves alike
-        if half:
-            said.append(f"the frames' {half} half stands for both")
-    return Variant(tuple(edits), region, mirror, "; ".join(said) or "nothing was drawn")
+    # a region of changed events would lie wrong on those that the page plays
+    outlined = region != whole and not augmentation.of_stage("events")
+    return {
+        "shape": [len(frames), *frames.shape[1:]],
+        "real": params.real,
+        "kind": params.kind,
+        "cells": pack_cells(frames[:_MOST_STEPS]),
+        "times_us": times[: _MOST_STEPS + 1],
+        "counts": counts[:_MOST_STEPS],
+        "used": used_fraction(events["t"], params),
+        "region": [region.left, region.top, region.width, region.height] if outlined else None,
+        "words": words,
+    }
 
 
-def _describe(edit: Edit, summary: ClipSummary) -> tuple[dict[str, Any], str]:
-    """Give an edit as plain data, and in words."""
-    if isinstance(edit, FlipX):
-        return {"do": "flip"}, "mirrored left to right"
-    if isinstance(edit, Reverse):
-        swapped = ", ON and OFF swapped" if edit.invert_polarity else ""
-        return {"do": "reverse", "invert": edit.invert_polarity}, f"backwards{swapped}"
-    if isinstance(edit, SwapPolarity):
-        if edit.mask is None:
-            return {"do": "swap"}, "ON and OFF swapped"
-        count = int(edit.mask.sum())
-        return {"do": "swap", "mask": pack_bits(edit.mask)}, f"polarity of {count:,} events swapped"
-    if isinstance(edit, Insert):
-        data = {"do": "insert", "events": pack_events(edit.events)}
-        return data, f"{len(edit.events.t):,} events added"
-    if isinstance(edit, DropMask):
-        share = edit.mask.mean() if len(edit.mask) else 0.0
-        return {"do": "drop", "mask": pack_bits(edit.mask)}, f"{share:.0%} of the events left out"
-    if isinstance(edit, DropSpan):
-        words = f"{edit.start / 1e6:.2f} to {edit.end / 1e6:.2f} s left out"
-        return {"do": "span", "start": edit.start, "end": edit.end}, words
-    box = {"left": edit.left, "top": edit.top, "right": edit.right, "bottom": edit.bottom}
-    words = (
-        f"columns {edit.left} to {edit.right - 1}, rows {edit.top} to {edit.bottom - 1} left out"
-    )
-    return {"do": "box", **box}, words
+def _steps(times: NDArray[np.int64], params: FramesParams) -> tuple[list[float], list[int]]:
+    """Give when each step begins and the last one ends, and each one's number of events."""
+    n_events = len(times)
+    first, last = (int(times[0]), int(times[-1])) if n_events else (0, 0)
+    end = last + 1 if n_events else 0
+    if params.kind == "voxel_grid":  # whose steps share events
+        return np.linspace(first, end, params.n_steps + 1).tolist(), []
+    bounds = step_bounds(times, params)
+    if params.by_time:
+        # the digits of a binary code are parts of a step
+        counts = (bounds[:, 1] - bounds[:, 0]).reshape(params.n_steps, -1).sum(axis=1)
+        edges = time_edges(n_events, first, last, params.n_steps, params.edge)
+        return [float(edge) for edge in edges], counts.tolist()
+    edges = [*bounds[:, 0], *bounds[-1:, 1]]
+    begins = [float(times[edge]) if edge < n_events else float(end) for edge in edges]
+    return begins or [0.0], (bounds[:, 1] - bounds[:, 0]).tolist()

@@ -124,10 +124,20 @@ async function unpack(packed) {
     for (let plane = packed.bytes - 1; plane >= 0; plane--) value = value * 256 + bytes[plane * n + i];
     values[i] = packed.steps && i ? values[i - 1] + value : value;
   }
-  return values;
+  return packed.float ? new Float32Array(Uint32Array.from(values).buffer) : values;
 }
 
 async function unpackEvents(packed) {
   const [x, y, p, t] = await Promise.all(["x", "y", "p", "t"].map((name) => unpack(packed[name])));
   return { n: t.length, x, y, p, t };
+}
+
+// Index of the first event at or after a time.
+function search(t, time, n) {
+  let low = 0, high = n;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (t[middle] < time) low = middle + 1; else high = middle;
+  }
+  return low;
 }

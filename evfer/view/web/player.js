@@ -2,9 +2,7 @@
 
 const SPEEDS = [0.1, 0.15, 0.2, 0.25, 0.33, 0.5, 0.75, 1, 1.5, 2, 3, 4];
 const WINDOWS_MS = [5, 10, 20, 33, 50, 75, 100, 150, 200, 300, 500];
-const SIZES = [16, 32, 48, 64, 96, 128, 160, 200, 224, 256];
 const STEP_US = 10_000;
-const MOST_STEPS = 64; // pictures of steps on show
 
 const nearest = (values, wanted) => values.reduce(
   (best, value, i) => (Math.abs(Math.log(value / wanted)) < Math.abs(Math.log(values[best] / wanted)) ? i : best), 0);
@@ -14,12 +12,11 @@ const state = {
   time: 0, playing: false, last: null,
   speed: nearest(SPEEDS, data.speed), window: nearest(WINDOWS_MS, data.window_us / 1000),
   shows: [true, true], own: {},
-  augmentation: null, draw: 0, turn: 0,
-  how: { ...data.framing },
+  framing: 0, augmentation: null, draw: 0, turn: 0,
 };
 const source = data.frames;
 const painter = new EventPainter(find("events"), WIDTH, HEIGHT);
-let original = null, events = null, frames = null, times = [], pictures = [];
+let events = null, frames = null, times = [], pictures = [];
 let colours = readColours(), settled = null;
 
 function seconds(us) { return `${(us / 1e6).toFixed(DURATION < 1e7 ? 3 : 2)} s`; }
@@ -39,7 +36,7 @@ function drawMoment() {
     while (at + 1 < source.times_us.length && source.times_us[at + 1] <= until) at++;
     const context = find("source").getContext("2d");
     if (pictures[at].complete) context.drawImage(pictures[at], 0, 0);
-    find("source-words").textContent = `${seconds(source.times_us[at])}${variant() ? ", not augmented" : ""}`;
+    find("source-words").textContent = seconds(source.times_us[at]);
   }
   [...find("steps").children].forEach((item, k) => {
     const current = until > times[k] && until <= times[k + 1];
@@ -53,46 +50,43 @@ function drawCurve() {
   find("rate-words").textContent = `Events a second; top of the scale ${shortNumber(top)}.`;
 }
 
-// When each step begins, and when the last one ends.
-function stepTimes(how, bounds) {
-  const n = events.n, end = n ? events.t[n - 1] + 1 : 0;
-  if (how.kind === "voxel_grid") {
-    const start = n ? events.t[0] : 0;
-    return Array.from({ length: how.n_steps + 1 }, (_, k) => start + ((end - start) * k) / how.n_steps);
-  }
-  if (TIME_KINDS.includes(how.kind)) return timeEdges(events, how.n_steps, how.edge);
-  if (!bounds.length) return [0];
-  return [...bounds.map(([begin]) => (begin < n ? events.t[begin] : end)),
-    bounds[bounds.length - 1][1] < n ? events.t[bounds[bounds.length - 1][1]] : end];
-}
-
+// The variant on show, as evfer packed it.
 function variant() {
-  return state.augmentation === null ? null : data.augmentations[state.augmentation].draws[state.draw];
+  if (state.augmentation === null) return data.framings[state.framing];
+  return data.augmentations[state.augmentation].draws[state.draw];
 }
 
-function makeSteps() {
-  const how = state.how, drawn = variant();
-  const list = find("steps");
-  for (const [name, kinds] of [["counts", ["time_bins", "count", "event_bins", "count_or_bins"]],
-    ["fixed", ["time_bins", "event_bins", "count_or_bins", ...REAL_KINDS]],
-    ["ranked", ["count", "count_or_bins"]], ["fading", ["time_surface", "decay"]], ["code", ["binary_code"]]]) {
-    for (const field of document.querySelectorAll(`[data-for=${name}]`)) field.hidden = !kinds.includes(how.kind);
+async function showFrames() {
+  const turn = ++state.turn, shown = variant();
+  const cells = await unpack(shown.cells);
+  if (turn !== state.turn) return; // a later choice was faster
+  const [all, , height, width] = shown.shape, steps = cells.length / (2 * height * width) || 0;
+  frames = { steps, height, width, data: cells, real: shown.real, counts: shown.counts };
+  times = shown.times_us;
+  find("frames-words").textContent = `${all} × 2 × ${height} × ${width} numbers; ` +
+    `${shown.used >= 0.9995 ? "every event falls" : `${(100 * shown.used).toFixed(1)}% of the events fall`} into a step.` +
+    (shown.kind === "count" ? " Training refuses this kind: each clip has another number of steps." : "") +
+    (all > steps ? ` The first ${steps} are on show.` : "");
+  if (state.augmentation === null) find("augmentation-words").textContent = "";
+  else {
+    const { about, chance } = data.augmentations[state.augmentation];
+    find("augmentation-words").textContent = `${about}. Drawn here: ${shown.words}. ${chance}.`;
   }
-  frames = makeFrames(events, data.sensor, how, drawn && drawn.region);
-  if (drawn && drawn.mirror) frames = mirrorFrames(frames, drawn.mirror);
-  times = stepTimes(how, frames.bounds);
-  const used = how.kind === "voxel_grid" ? events.n
-    : frames.bounds.reduce((sum, [begin, end]) => sum + end - begin, 0);
-  const share = events.n ? (100 * used) / events.n : 100;
-  find("frames-words").textContent = `${frames.steps} × 2 × ${frames.height} × ${frames.width} numbers; ` +
-    `${share >= 99.95 ? "every event falls" : `${share.toFixed(1)}% of the events fall`} into a step.` +
-    (how.kind === "count" ? " Training refuses this kind: each clip has another number of steps." : "") +
-    (frames.steps > MOST_STEPS ? ` The first ${MOST_STEPS} are on show.` : "");
-  const shown = Math.min(frames.steps, MOST_STEPS);
-  while (list.children.length > shown) list.lastChild.remove();
-  while (list.children.length < shown) list.append(stepItem(list.children.length));
+  find("region").hidden = !shown.region;
+  if (shown.region) {
+    const [left, top, wide, tall] = shown.region, style = find("region").style;
+    style.left = `${(100 * left) / WIDTH}%`;
+    style.top = `${(100 * top) / HEIGHT}%`;
+    style.width = `${(100 * wide) / WIDTH}%`;
+    style.height = `${(100 * tall) / HEIGHT}%`;
+  }
+  const list = find("steps");
+  while (list.children.length > steps) list.lastChild.remove();
+  while (list.children.length < steps) list.append(stepItem(list.children.length));
   limitWidth(list);
   paintSteps();
+  drawCurve();
+  drawMoment();
 }
 
 function stepItem(k) {
@@ -111,40 +105,16 @@ function paintSteps() {
     const [canvas, words, count] = item.firstChild.children;
     paintStep(canvas, frames, k, state.shows, colours.rgb, highest);
     const span = `${(times[k] / 1e6).toFixed(2)}–${(times[k + 1] / 1e6).toFixed(2)} s`;
-    const bound = frames.bounds.length === frames.steps ? frames.bounds[k] : null;
     words.textContent = `${k + 1} · ${span}`;
-    count.textContent = bound ? `${shortNumber(bound[1] - bound[0])} events` : "";
+    count.textContent = k in frames.counts ? `${shortNumber(frames.counts[k])} events` : "";
   });
 }
 
 function drawAll() {
   colours = readColours(state.own);
   for (const [sign, name] of [[0, "off"], [1, "on"]]) find(`colour-${sign}`).value = colours.text[name];
-  if (!events) return;
+  if (!frames) return;
   paintSteps();
-  drawCurve();
-  drawMoment();
-}
-
-async function applyAugmentation() {
-  const turn = ++state.turn, drawn = variant();
-  const changed = drawn ? await augment(original, drawn.edits, WIDTH) : original;
-  if (turn !== state.turn) return; // a later choice was faster
-  events = changed;
-  if (drawn) {
-    const { about, chance } = data.augmentations[state.augmentation];
-    find("augmentation-words").textContent = `${about}. Drawn here: ${drawn.words}. ${chance}.`;
-  } else find("augmentation-words").textContent = "The events as they were recorded.";
-  const whole = !drawn || drawn.region.join() === [0, 0, WIDTH, HEIGHT].join();
-  find("region").hidden = whole;
-  if (!whole) {
-    const [left, top, width, height] = drawn.region, style = find("region").style;
-    style.left = `${(100 * left) / WIDTH}%`;
-    style.top = `${(100 * top) / HEIGHT}%`;
-    style.width = `${(100 * width) / WIDTH}%`;
-    style.height = `${(100 * height) / HEIGHT}%`;
-  }
-  makeSteps();
   drawCurve();
   drawMoment();
 }
@@ -195,7 +165,7 @@ function setWindow(index) {
 function chooseDraw(index) {
   state.draw = index;
   [...find("draws").children].forEach((button, k) => button.setAttribute("aria-pressed", String(k === index)));
-  settled = applyAugmentation();
+  settled = showFrames();
 }
 
 function wireScrubbing() {
@@ -246,45 +216,35 @@ function onKey(event) {
   does();
 }
 
+// Augmented frames are those of the first framing, the recipe's.
 function wireFraming() {
-  const how = state.how, sizes = find("size");
-  const offered = [...new Set([...SIZES, ...(how.size ? [how.size] : [])])].sort((a, b) => a - b);
-  for (const size of offered) sizes.add(new Option(size, size));
-  sizes.add(new Option("sensor's", ""));
-  sizes.value = how.size || "";
-  find("binary").value = how.binary ? "1" : "";
-  // The field shows what is used, but for one that is emptied to be typed anew.
-  const number = (name, used) => {
-    const field = find(name), asked = field.valueAsNumber;
-    if (Number.isNaN(asked)) return used;
-    const whole = field.step === "any" ? asked : Math.round(asked);
-    const value = Math.max(Number(field.min), Math.min(Number(field.max), whole));
-    if (value !== asked) field.value = value;
-    return value;
-  };
-  const read = () => {
-    const kind = find("kind").value;
-    Object.assign(how, {
-      n_steps: number("n_steps", how.n_steps), kind, resize: find("resize").value,
-      size: Number(sizes.value) || null,
-      binary: !REAL_KINDS.includes(kind) && find("binary").value === "1",
-      event_count: number("event_count", how.event_count),
-      tau_us: number("tau_ms", how.tau_us / 1000) * 1000,
-      bits: number("bits", how.bits),
-    });
-    if (!events) return;
-    makeSteps();
-    drawCurve();
-    drawMoment();
-  };
-  for (const name of ["n_steps", "kind", "size", "resize", "binary", "event_count", "tau_ms", "bits"]) {
-    find(name).addEventListener("input", read);
-  }
-  for (const [name, used] of [["n_steps", () => how.n_steps], ["event_count", () => how.event_count],
-    ["tau_ms", () => how.tau_us / 1000], ["bits", () => how.bits]]) {
-    find(name).addEventListener("change", () => { if (!find(name).value) find(name).value = used(); });
-  }
-  if (how.resize === "none") how.resize = "maxpool"; // the same where sizes agree
+  data.framings.forEach(({ name, shape }, i) => {
+    find("framing").add(new Option(`${name}: ${shape[0]} × ${shape[3]} × ${shape[2]}`, i));
+  });
+  find("framing").addEventListener("change", (event) => {
+    state.framing = Number(event.target.value);
+    find("augmentation").value = "";
+    chooseAugmentation("");
+  });
+  data.augmentations.forEach(({ name }, i) => find("augmentation").add(new Option(name, i)));
+  find("augmentation").addEventListener("change", (event) => {
+    if (event.target.value !== "") find("framing").value = state.framing = 0;
+    chooseAugmentation(event.target.value);
+  });
+}
+
+function chooseAugmentation(chosen) {
+  state.augmentation = chosen === "" ? null : Number(chosen);
+  const draws = find("draws"), n = chosen === "" ? 0 : data.augmentations[chosen].draws.length;
+  draws.replaceChildren(...Array.from({ length: n }, (_, k) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = `draw ${k + 1}`;
+    button.addEventListener("click", () => chooseDraw(k));
+    return button;
+  }));
+  draws.hidden = n < 2;
+  chooseDraw(0);
 }
 
 // Where the screen has fewer points than the sensor, single events would fall between them.
@@ -308,21 +268,6 @@ function wire() {
     find(`colour-${sign}`).addEventListener("input", (event) => { state.own[sign ? "on" : "off"] = event.target.value; drawAll(); });
   }
   find("reset").addEventListener("click", () => { state.own = {}; drawAll(); });
-  data.augmentations.forEach(({ name }, i) => find("augmentation").add(new Option(name, i)));
-  find("augmentation").addEventListener("change", (event) => {
-    const chosen = event.target.value;
-    state.augmentation = chosen === "" ? null : Number(chosen);
-    const draws = find("draws"), n = chosen === "" ? 0 : data.augmentations[chosen].draws.length;
-    draws.replaceChildren(...Array.from({ length: n }, (_, k) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = `draw ${k + 1}`;
-      button.addEventListener("click", () => chooseDraw(k));
-      return button;
-    }));
-    draws.hidden = n < 2;
-    chooseDraw(0);
-  });
   document.addEventListener("keydown", onKey);
   addEventListener("resize", () => {
     fitPictures();
@@ -354,10 +299,9 @@ async function begin() {
     pictures = source.images.map((address) => Object.assign(new Image(), { src: address }));
     await Promise.all(pictures.map((picture) => picture.decode()));
   }
-  original = await unpackEvents(data.events);
-  events = original;
+  events = await unpackEvents(data.events);
   state.time = busiest();
-  makeSteps();
+  await (settled = showFrames());
   drawAll();
   document.documentElement.dataset.ready = "yes";
 }
