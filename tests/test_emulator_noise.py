@@ -11,7 +11,7 @@ from scipy import stats
 
 from evfer.emulator import PRESETS, DVSEmulator, DVSParams
 from evfer.emulator.noise import noise_level
-from evfer.emulator.words import fill_normals, fill_words, uniform
+from evfer.emulator.philox import fill_normals, fill_words, uniform
 
 GOLDEN = Path(__file__).parent / "golden" / "v2e"
 NOISE = sorted(path.stem for path in GOLDEN.glob("90-*.npz"))

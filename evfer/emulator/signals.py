@@ -26,10 +26,10 @@ from evfer.emulator.emission import (
     room_for,
     sort_by_time,
 )
+from evfer.emulator.philox import fill_normals, fill_words, uniform
 from evfer.emulator.pixel import collect, crosses, slot_time, whole_thresholds
 from evfer.emulator.response import LOG_OF_LEVEL, SPEED_OF_LEVEL
 from evfer.emulator.state import Pixels, Signal
-from evfer.emulator.words import fill_normals, fill_words, uniform
 
 __all__ = ["watch_signals"]
 

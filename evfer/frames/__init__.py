@@ -6,7 +6,7 @@ those cells is the whole resizing, so a resized frame costs no more than a plain
 """
 
 from evfer.frames.clip import fill_frames, to_frames
-from evfer.frames.cut import step_bounds, used_fraction
 from evfer.frames.params import FramesParams
+from evfer.frames.slicing import step_bounds, used_fraction
 
 __all__ = ["FramesParams", "fill_frames", "step_bounds", "to_frames", "used_fraction"]

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from evfer.errors import ConfigError, EventsError
 from evfer.events import Events, SensorSize
-from evfer.frames.cells import cells, resized
-from evfer.frames.collect import NOWHERE, collect, collect_cells, collect_ranges
-from evfer.frames.cut import step_bounds
+from evfer.frames.histogram import NOWHERE, collect, collect_cells, collect_ranges
 from evfer.frames.params import Edge, FramesParams, Kind, Resize
-from evfer.frames.surfaces import fill_surface
+from evfer.frames.representations import fill_surface
+from evfer.frames.resize import cells, resized
+from evfer.frames.slicing import step_bounds
 from evfer.region import Region
 
 __all__ = ["cell_tables", "fill_frames", "to_frames"]

@@ -18,8 +18,8 @@ from evfer.errors import EventsError
 from evfer.events import Columns, SensorSize
 from evfer.frames import FramesParams
 from evfer.frames.clip import cell_tables
-from evfer.frames.collect import NOWHERE
-from evfer.frames.cut import step_edges
+from evfer.frames.histogram import NOWHERE
+from evfer.frames.slicing import step_edges
 from evfer.region import Region
 from evfer.transforms import Augmentation, RandomMirror
 from evfer.transforms.edits import (

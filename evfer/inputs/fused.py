@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from evfer.errors import EventsError
 from evfer.events import Columns, SensorSize
 from evfer.frames import FramesParams
-from evfer.frames.cells import resized
 from evfer.frames.clip import cell_tables
-from evfer.frames.cut import step_edges
+from evfer.frames.resize import resized
+from evfer.frames.slicing import step_edges
 from evfer.inputs.fused_kernels import (
     BOX,
     MASK,

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer.frames.collect import NOWHERE
+from evfer.frames.histogram import NOWHERE
 
 __all__ = ["BOX", "MASK", "NONE", "SPAN", "left_at_end", "own_before", "start_near", "walk_over"]
 
@@ -200,7 +200,7 @@ def walk_over(
         edges: where steps begin, and the end of the last: times in microseconds, or ranks among
             the events that are left; shape (t + 1,).
         by_rank: whether edges are ranks.
-        cells: tables of columns and rows as `evfer.frames.collect.collect_cells` takes them,
+        cells: tables of columns and rows as `evfer.frames.histogram.collect_cells` takes them,
             cells of a frame, and whether to write ones instead of counting.
         clip: the events and what changes them, see above.
         n: how many there are, inserted ones included.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from evfer.errors import ConfigError
 from evfer.events import Events, SensorSize
 from evfer.frames import FramesParams, step_bounds, to_frames, used_fraction
-from evfer.frames.cut import time_edges
+from evfer.frames.slicing import time_edges
 from evfer.region import Region
 from evfer.transforms import AUGMENTATIONS, build, sample_rng
 from evfer.transforms.base import Augmentation

@@ -8,8 +8,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer.frames.cut import time_edges
 from evfer.frames.params import FramesParams
+from evfer.frames.slicing import time_edges
 
 __all__ = ["fill_surface"]
 
