@@ -111,6 +111,26 @@ class Steps(Base):
         return self.net(frames)[None].repeat(frames.shape[1], 1, 1) + 1
 
 
+class Forgets(Base):
+    """Takes a step as if it were the first."""
+
+    def step(self, frame, state):
+        return self.net(torch.stack([torch.zeros_like(frame), frame], 1)), None
+
+
+class Mixes(Base):
+    """Keeps the frames in itself, so that the second stream hears the first."""
+
+    def __init__(self, n_classes, n_steps):
+        super().__init__(n_classes, n_steps)
+        self.before = None
+
+    def step(self, frame, state):
+        before = frame if self.before is None else self.before
+        self.before = frame
+        return self.net(torch.stack([before, frame], 1)), None
+
+
 class Fixed(Base):
     def __init__(self, n_classes, n_steps):
         super().__init__(5, n_steps)
@@ -128,6 +148,8 @@ class Fixed(Base):
         (Unseeded, "bias: one seed, other weights"),
         (Hides, "not in its parameters"),
         (Steps, "its last step is not the answer"),
+        (Forgets, "step: its last logits"),
+        (Mixes, "step: its last logits"),
         (Fixed, "logits of shape"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -20,10 +20,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from evfer.models import winograd
+from evfer.models.steps import MATRIX_ROWS, apply_to_rows
 
 __all__ = ["Conv2d", "Way", "initialise_convolutions"]
 
 Way = Literal["auto", "direct"]
+
+_IMAGES = 2  # from so many on, oneDNN rounds each as in a larger batch
 
 
 class Conv2d(nn.Conv2d):
@@ -68,6 +71,17 @@ class Conv2d(nn.Conv2d):
             input, weight = input.to(dtype), weight.to(dtype)
         out: Tensor = _DenseConvolution.apply(input, weight, stride, padding)
         return out
+
+    def forward_step(self, input: Tensor) -> Tensor:
+        """Convolve the few images of one step, rounded as among the many of a sequence."""
+        stride, padding = self.stride[0], int(self.padding[0])
+        if input.device.type != "cpu":
+            n_rows = len(input)
+        elif self.way == "auto" and _is_dense(input, self.weight, stride, padding):
+            n_rows = -(-len(input) // MATRIX_ROWS) * MATRIX_ROWS
+        else:
+            n_rows = max(len(input), _IMAGES)
+        return apply_to_rows(self, input, n_rows)
 
 
 def initialise_convolutions(module: nn.Module, *, leave: nn.Module) -> None:

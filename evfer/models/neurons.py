@@ -33,7 +33,7 @@ from torch.autograd.function import once_differentiable
 from evfer.errors import ConfigError
 from evfer.models.surrogate import ATan, Surrogate
 
-__all__ = ["Neuron", "SpikingJellyNode", "SpikingNode", "build_node", "fire"]
+__all__ = ["Neuron", "SpikingJellyNode", "SpikingNode", "build_node", "fire", "fire_step"]
 
 # Potentials worked on at a time. Smaller pieces cost calls, larger ones leave the cache.
 _PIECE = 1 << 20
@@ -186,6 +186,37 @@ def fire(x: Tensor, n_steps: int, neuron: Neuron) -> Tensor:
         )
     spikes: Tensor = _Fire.apply(x, n_steps, neuron)
     return spikes
+
+
+def fire_step(x: Tensor, potential: Tensor | None, neuron: Neuron) -> tuple[Tensor, Tensor]:
+    """Give the spikes of one step, and the potentials after it; rounded as in `fire`.
+
+    Args:
+        x: input of the step, floating point.
+        potential: V before it, with the shape of `x`; None before the first step.
+        neuron: what each neuron does.
+
+    Returns:
+        Spikes in the type of `x`, and V, float32 or better.
+
+    Raises:
+        ConfigError: if the potentials are those of inputs of another shape.
+    """
+    current = x.to(torch.promote_types(x.dtype, torch.float32))
+    v = torch.full_like(current, neuron.v_start) if potential is None else potential
+    if v.shape != x.shape:
+        raise ConfigError(
+            f"a state for inputs of shape {tuple(v.shape)} at an input of shape {tuple(x.shape)}",
+            expected="the state of the same streams, one step before",
+            hint="Begin a stream with None for its state",
+        )
+    if neuron.kind == "lif":
+        driven = neuron.v_start - v if neuron.v_start else -v
+        current = (driven + current) / neuron.tau
+    h = v + current
+    spikes = h >= neuron.v_threshold
+    after = h - neuron.v_threshold if neuron.v_reset is None else neuron.v_reset
+    return spikes.to(x.dtype), torch.where(spikes, after, h)
 
 
 # Below, potentials are kept with their sign turned: n = -V and u = -H. Then "V = H below the

@@ -14,7 +14,7 @@ Source:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from evfer import config
 from evfer.errors import ConfigError
 from evfer.models.convolution import Conv2d, Way, initialise_convolutions
-from evfer.models.neurons import Neuron, build_node
+from evfer.models.neurons import Neuron, build_node, fire_step
 from evfer.models.norm_fire import fuses, norm_and_fire
 from evfer.models.pool import MaxPool
+from evfer.models.steps import MATRIX_ROWS, State, apply_to_rows
 from evfer.models.surrogate import build_surrogate
 
 __all__ = ["Accumulator", "SpikingFER", "SpikingFERParams", "spiking_fer"]
@@ -172,6 +173,48 @@ class SpikingFER(nn.Module):
         """
         return self.head.forward_steps(self._features(frames))
 
+    def step(self, frame: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Take one frame a stream, in evaluation mode, without gradients.
+
+        In float32, with the convolutions' sums on one thread of a CPU, the logits equal those of
+        `forward_steps` to the bit for sequences of four images and more (n * t). Of fewer, and
+        with more threads where n * t is below 12 and no multiple of 4, the libraries sum in
+        another order, and so the last bits differ.
+
+        Args:
+            frame: shape (n, c, h, w), any real dtype.
+            state: what the step before gave; None before the first.
+
+        Returns:
+            Logits of the sequences so far, shape (n, n_classes), float32, and the state after the
+            step.
+
+        Raises:
+            ConfigError: for another shape, the state of other streams, or in training mode.
+        """
+        if self.training:
+            raise ConfigError(
+                "a step of a network in training mode",
+                expected="evaluation mode, where batch norms know their statistics",
+                hint="Call eval() first",
+            )
+        channels = self.params.in_channels
+        if frame.ndim != 4 or frame.shape[1] != channels or 0 in frame.shape:
+            raise ConfigError(
+                f"a frame of shape {tuple(frame.shape)}",
+                expected=f"(streams, {channels}, height, width)",
+            )
+        before, after = state or {}, dict[str, Tensor]()
+        with torch.no_grad():
+            x = frame.to(self.stem.conv.weight.dtype)
+            x = x.contiguous(memory_format=torch.channels_last)
+            x = self.pool(self.stem.step(x, before, after, "stem"))
+            for i, block in enumerate(self.blocks):
+                x = cast("_Block", block).step(x, before, after, f"blocks.{i}")
+            x = _delayed_step(x, self.params.delay, before, after, "head.delay")
+            features = x.mean((2, 3), dtype=self.head.classes.weight.dtype)
+            return self.head.step(features, before, after), after
+
     def _features(self, frames: Tensor) -> Tensor:
         """Give pooled spikes, shape (t, n, 512), in the type of the head."""
         channels = self.params.in_channels
@@ -200,6 +243,19 @@ def _delayed(spikes: Tensor, n_steps: int, delay: int) -> Tensor:
     return late
 
 
+def _delayed_step(
+    spikes: Tensor, delay: int, before: State, after: dict[str, Tensor], name: str
+) -> Tensor:
+    """Give the spikes (n, c, h, w) of `delay` steps ago; those since wait in the state."""
+    if not delay:
+        return spikes
+    waiting = before.get(name)
+    if waiting is None:
+        waiting = spikes.new_zeros(delay, *spikes.shape)
+    after[name] = torch.cat([waiting[1:], spikes[None]])
+    return waiting[0]
+
+
 class _SpikingConvolution(nn.Module):
     """Convolution, batch norm over clips and steps, neurons."""
 
@@ -213,6 +269,11 @@ class _SpikingConvolution(nn.Module):
 
     def forward(self, x: Tensor, n_steps: int, added: Tensor | None = None) -> Tensor:
         return norm_and_fire(self.conv(x), self.norm, self.node, n_steps, added)
+
+    def step(self, x: Tensor, before: State, after: dict[str, Tensor], name: str) -> Tensor:
+        currents = self.norm(self.conv.forward_step(x))
+        spikes, after[name] = fire_step(currents, before.get(name), self.node.neuron)
+        return spikes
 
 
 class _Block(nn.Module):
@@ -233,7 +294,18 @@ class _Block(nn.Module):
         if self.cnf == "ADD" and fuses(self.second.norm, self.second.node):
             spikes = self.second(y, n_steps, identity)
             return spikes
-        spikes = self.second(y, n_steps)
+        return self._join(identity, self.second(y, n_steps))
+
+    def step(self, x: Tensor, before: State, after: dict[str, Tensor], name: str) -> Tensor:
+        driven = _delayed_step(x, self.delay, before, after, f"{name}.delay")
+        identity = x
+        if self.shortcut is not None:
+            identity = self.shortcut.step(driven, before, after, f"{name}.shortcut")
+        y = self.first.step(driven, before, after, f"{name}.first")
+        y = _delayed_step(y, self.delay, before, after, f"{name}.second.delay")
+        return self._join(identity, self.second.step(y, before, after, f"{name}.second"))
+
+    def _join(self, identity: Tensor, spikes: Tensor) -> Tensor:
         if self.cnf == "ADD":
             return identity + spikes
         if self.cnf == "AND":
@@ -273,6 +345,18 @@ class Accumulator(nn.Module):
             potentials = self._integrate(features)
             return torch.stack([self._read(v, i + 1) for i, v in enumerate(potentials)])
 
+    def step(self, features: Tensor, before: State, after: dict[str, Tensor]) -> Tensor:
+        """Give logits of the sequences so far, (n, n_classes), from a step's (n, n_features)."""
+        with torch.autocast(features.device.type, enabled=False):
+            n_rows = -(-len(features) // MATRIX_ROWS) * MATRIX_ROWS
+            potential = self.dropout(apply_to_rows(self.current, features, n_rows))
+            n_steps = torch.ones((), dtype=torch.int64, device=features.device)
+            if before:
+                potential = before["head"] + potential
+                n_steps = before["n_steps"] + 1
+            after["head"], after["n_steps"] = potential, n_steps
+            return self._read(potential, n_steps)
+
     def _integrate(self, features: Tensor) -> list[Tensor]:
         currents = self.dropout(self.current(features))
         potentials = [currents[0]]
@@ -280,6 +364,6 @@ class Accumulator(nn.Module):
             potentials.append(potentials[-1] + current)
         return potentials
 
-    def _read(self, potential: Tensor, n_steps: int) -> Tensor:
+    def _read(self, potential: Tensor, n_steps: int | Tensor) -> Tensor:
         logits: Tensor = self.classes(potential)
         return logits / n_steps if self.logit_scale == "mean" else logits

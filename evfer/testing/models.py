@@ -52,6 +52,7 @@ def check_model(
         _check_fit(module, twin, frames, n_classes)
     _check_answers(module, frames, n_classes)
     _check_steps(module, frames, n_classes)
+    _check_step_form(module, frames)
     if not fits_itself:
         _check_gradients(module, frames, n_classes)
     other = build(seed=1)
@@ -136,6 +137,24 @@ def _check_fit(module: Any, twin: Any, frames: Tensor, n_classes: int) -> None:
     _require(
         _same(_ask(module, frames), _ask(twin, frames)), "fit_batches gives another fit each time"
     )
+
+
+def _check_step_form(module: Any, frames: Tensor) -> None:
+    """Check a network that takes single frames, by two streams that take turns."""
+    import torch
+
+    if not callable(getattr(module, "step", None)):
+        return
+    module.eval()
+    streams = frames, frames.flip(0)
+    states: list[Any] = [None, None]
+    logits: list[Any] = [None, None]
+    for t in range(frames.shape[1]):
+        for i, stream in enumerate(streams):
+            with torch.no_grad():
+                logits[i], states[i] = module.step(stream[:, t], states[i])
+    for stream, last in zip(streams, logits, strict=True):
+        _require(_same(last, _ask(module, stream)), "step: its last logits are not the sequence's")
 
 
 def _check_steps(module: Any, frames: Tensor, n_classes: int) -> None:
