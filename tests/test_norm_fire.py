@@ -12,9 +12,10 @@ from exploring import examples
 from hypothesis import strategies as st
 from torch import nn
 
-from evfer.models import create, norm_fire, norm_fire_kernels
+from evfer.models import create
+from evfer.models.cpu import norm_fire, norm_fire_kernels
+from evfer.models.cpu.norm_fire import norm_and_fire
 from evfer.models.neurons import Neuron, SpikingNode, build_node
-from evfer.models.norm_fire import norm_and_fire
 from evfer.models.surrogate import ATan, Sigmoid
 
 

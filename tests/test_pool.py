@@ -11,7 +11,7 @@ from exploring import examples
 from hypothesis import strategies as st
 from torch import nn
 
-from evfer.models.pool import MaxPool
+from evfer.models.cpu.pool import MaxPool
 
 
 def outcome(pool, x, seed=7):

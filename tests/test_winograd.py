@@ -12,7 +12,8 @@ from spikingjelly_sew import SpikingJellySEW
 from torch import nn
 from torch.nn import functional as F
 
-from evfer.models import convolution, create, sew_resnet, threads, winograd
+from evfer.models import convolution, create, sew_resnet, threads
+from evfer.models.cpu import winograd
 from evfer.models.neurons import Neuron, fire
 
 

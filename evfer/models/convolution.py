@@ -6,7 +6,7 @@ their speed. There every output sees every input, so the layer is a fully connec
 repeats the kernel's taps. That takes a third of the time (`tests/bench/models.py`); the results are
 the same up to the order of the sums.
 
-Larger maps, in training: where Winograd's algorithm pays (`evfer.models.winograd`). It rounds a
+Larger maps, in training: where Winograd's algorithm pays (`evfer.models.cpu.winograd`). It rounds a
 little coarser, so networks that are not in training, whose results are reported, do without.
 """
 
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from evfer.models import winograd
+from evfer.models.cpu import winograd
 from evfer.models.steps import MATRIX_ROWS, apply_to_rows
 
 __all__ = ["Conv2d", "Way", "initialise_convolutions"]

@@ -21,7 +21,7 @@ from torch.nn import functional
 from evfer import config
 from evfer.errors import ConfigError
 from evfer.models.convolution import Conv2d, Way, initialise_convolutions
-from evfer.models.pool import MaxPool
+from evfer.models.cpu.pool import MaxPool
 
 __all__ = ["ResNet18", "ResNet18Params", "resnet18"]
 

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from evfer import config
 from evfer.errors import ConfigError
 from evfer.models.convolution import Conv2d, Way, initialise_convolutions
+from evfer.models.cpu.norm_fire import fuses, norm_and_fire
+from evfer.models.cpu.pool import MaxPool
 from evfer.models.neurons import Neuron, build_node, fire_step
-from evfer.models.norm_fire import fuses, norm_and_fire
-from evfer.models.pool import MaxPool
 from evfer.models.steps import MATRIX_ROWS, State, apply_to_rows
 from evfer.models.surrogate import build_surrogate
 

@@ -116,7 +116,7 @@ class _NormFire(torch.autograd.Function):
         neuron: Neuron,
     ) -> Tensor:
         # imported on use: numba takes longer to load than the networks
-        from evfer.models import norm_fire_kernels as kernels
+        from evfer.models.cpu import norm_fire_kernels as kernels
 
         scale = inverse * weight
         # the product is rounded with the difference, not before
@@ -140,7 +140,7 @@ class _NormFire(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        from evfer.models import norm_fire_kernels as kernels
+        from evfer.models.cpu import norm_fire_kernels as kernels
 
         x, weight, mean, inverse, scale, shift = ctx.saved_tensors
         n_steps, neuron = ctx.n_steps, ctx.neuron

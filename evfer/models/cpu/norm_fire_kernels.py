@@ -2,7 +2,7 @@
 
 Sequences lie as (steps, neurons), neurons in the order of memory, channels innermost; a neuron's
 channel follows from its place. A run of neurons, some whole pixels, is worked on at a time, in
-buffers that fit the cache. Numbers come as `evfer.models.cast_kernels` has them.
+buffers that fit the cache. Numbers come as `evfer.models.cpu.cast_kernels` has them.
 
 Every multiplication that is followed by an addition is rounded once, as in PyTorch's batch norm,
 but for those of the surrogate, which are rounded apart, as in SpikingJelly's nodes.
@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer.models.cast_kernels import narrow, widen
+from evfer.models.cpu.cast_kernels import narrow, widen
 
 __all__ = ["RUN", "fire", "fire_backward", "norm_backward"]
 

@@ -1,6 +1,6 @@
 """Largest of 3 x 3 pixels at every second one, and the way back, compiled.
 
-Maps lie as (n, h, w, c), in the types of `evfer.models.cast_kernels`.
+Maps lie as (n, h, w, c), in the types of `evfer.models.cpu.cast_kernels`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer.models.cast_kernels import narrow, widen
+from evfer.models.cpu.cast_kernels import narrow, widen
 
 __all__ = ["pool", "pool_backward"]
 

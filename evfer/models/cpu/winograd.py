@@ -3,8 +3,8 @@
 A map is cut into tiles of 4 x 4 outputs. Transformed, each becomes 36 numbers a channel, and the
 convolution becomes 36 matrix products over the channels, for the output, for the input's gradient
 (a convolution of the output's gradient with the kernel turned round) and for the weights' alike.
-The transforms of the maps are compiled (`evfer.models.winograd_kernels`); the input's are worked
-out again for the backward pass, so nothing but the input is kept.
+The transforms of the maps are compiled (`evfer.models.cpu.winograd_kernels`); the input's are
+worked out again for the backward pass, so nothing but the input is kept.
 
 Rounding is coarser than a direct convolution's: about 2e-6 of the size of the result in the mean
 and 1e-5 at most, against 5e-7 and 2e-6 (`tests/test_winograd.py`). It does not depend on the
@@ -86,7 +86,7 @@ class _Winograd(torch.autograd.Function):
 def _convolve(x: Tensor, weight: Tensor, *, turned: bool) -> Tensor:
     """Convolve; `turned` takes the kernel back to front, from its outputs to its inputs."""
     # imported on use: numba takes longer to load than the networks
-    from evfer.models.winograd_kernels import read_tiles, write_tiles
+    from evfer.models.cpu.winograd_kernels import read_tiles, write_tiles
 
     maps = _channels_last(x)
     n, height, width, channels = maps.shape
@@ -114,7 +114,7 @@ def _transform(weight: Tensor, start: int, stop: int, numbers: Tensor, *, turned
 
     They lie in `numbers`, which has room for them.
     """
-    from evfer.models.winograd_kernels import transform_weights
+    from evfer.models.cpu.winograd_kernels import transform_weights
 
     taps = _channels_last(weight)
     n_out, _, _, n_in = taps.shape
@@ -129,7 +129,7 @@ def _transform(weight: Tensor, start: int, stop: int, numbers: Tensor, *, turned
 
 def _weigh(x: Tensor, grad: Tensor) -> Tensor:
     """Give the gradient of the kernel."""
-    from evfer.models.winograd_kernels import gather_weights, read_tiles, spread_tiles
+    from evfer.models.cpu.winograd_kernels import gather_weights, read_tiles, spread_tiles
 
     maps, grads = _channels_last(x), _channels_last(grad)
     n, height, width, channels = maps.shape

@@ -39,7 +39,7 @@ class _MaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         # imported on use: numba takes longer to load than the networks
-        from evfer.models import pool_kernels
+        from evfer.models.cpu import pool_kernels
 
         n, channels, height, width = x.shape
         out = x.new_empty(n, (height + 1) // 2, (width + 1) // 2, channels)
@@ -53,7 +53,7 @@ class _MaxPool(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        from evfer.models import pool_kernels
+        from evfer.models.cpu import pool_kernels
 
         (taps,) = ctx.saved_tensors
         grads = grad.permute(0, 2, 3, 1).contiguous()
