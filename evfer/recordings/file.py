@@ -9,6 +9,7 @@ same events and settings give the same bytes.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -23,7 +24,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer.errors import EventsError, RecordingError
+from evfer.errors import EventsError, RecordingError, UnreadableError
 from evfer.events import (
     MAX_EVENTS,
     MAX_TIME_US,
@@ -46,6 +47,7 @@ __all__ = [
     "layout",
     "read",
     "read_columns",
+    "require_readable",
     "require_stored",
     "sensor_size",
     "verify_recording",
@@ -56,6 +58,11 @@ FORMAT = "evfer-events"
 FORMAT_VERSION = 1
 _CHUNK_ROWS = 16384
 _COLUMNS = ("t", "x", "y", "p")
+_OF_THE_SYSTEM = {
+    errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOLCK, errno.ENOMEM,
+    errno.ENOSPC, getattr(errno, "ESTALE", errno.EIO), errno.ETIMEDOUT,
+}  # fmt: skip
+"""What says nothing of a file's contents."""
 # what tells whether and how the events can be read
 _HEAD = (
     "format", "format_version", "complete", "sensor_width", "sensor_height", "events_sha256",
@@ -131,7 +138,8 @@ def write(
         "events_sha256": digest,
     }
     with whole_file(path) as part:
-        with h5py.File(part, "w", track_order=False) as file:
+        # nobody else knows the part's name, and some network disks have no locks
+        with h5py.File(part, "w", track_order=False, locking=False) as file:
             data = file.create_dataset(
                 "events",
                 data=table,
@@ -345,6 +353,7 @@ def verify_recording(path: Path) -> str:
     try:
         found = _table_digest(path)
     except OSError as error:  # gzip's own check failed
+        require_readable(path, error)
         raise RecordingError(f"{path}: {error}", expected="an undamaged recording") from error
     if found != stored:
         raise RecordingError(
@@ -357,8 +366,9 @@ def verify_recording(path: Path) -> str:
 
 def _open(path: Path) -> h5py.File:
     try:
-        return h5py.File(path, "r")
+        return h5py.File(path, "r", locking=False)
     except OSError as error:
+        require_readable(path, error)
         found = "no such file" if not path.exists() else "not a whole HDF5 file"
         raise RecordingError(
             f"{path}: {found}",
@@ -455,7 +465,22 @@ def _is_elsewhere(table: h5py.Dataset) -> bool:
     return bool(settings.get_external_count() or settings.get_layout() == h5py.h5d.VIRTUAL)
 
 
+def require_readable(path: Path, error: Exception) -> None:
+    """Raise an error of the system as what it is, and let damage pass.
+
+    Raises:
+        UnreadableError: if the system did not hand the file out.
+    """
+    if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
+        raise UnreadableError(
+            f"{path}: {os.strerror(error.errno or 0)}",
+            expected="a file that the system hands out",
+            hint="The recording may be whole: look at the disk and its rights, and try again",
+        ) from error
+
+
 def _unreadable(path: Path, error: Exception) -> RecordingError:
+    require_readable(path, error)
     return RecordingError(
         f"{path}: its events cannot be read ({error})",
         expected="an undamaged recording",
@@ -487,7 +512,7 @@ def _sensor_size(attributes: Mapping[str, Any], given: SensorSize | None, path: 
 
 def _table_digest(path: Path) -> str:
     found = hashlib.sha256()
-    with h5py.File(path, "r") as file:
+    with h5py.File(path, "r", locking=False) as file:
         table = _table(file, path)
         # a few chunks at a time, so that memory does not grow with the clip
         for block in range(math.ceil(len(table) / _CHUNK_ROWS)):
