@@ -90,7 +90,7 @@ def append_line(path: Path, line: str) -> None:
 
 def _hint(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-        return "Make room on the disk, or choose another folder with --out"
+        return "Choose another folder with --out, or make room on the disk"
     return "Choose a folder that can be written with --out"
 
 
