@@ -11,6 +11,7 @@
     │   ├── FaceError           a clip in which no face can be followed
     │   ├── EventsError         frames, times or events that break the rules
     │   ├── RecordingError      a recording or table that is cut short, foreign or changed
+    │   │   └── UnreadableError one that the system does not hand out, be it whole or not
     │   └── BusyError           a folder in which another process writes
     └── MissingExtra         4  an optional part that is not installed
 
@@ -35,6 +36,7 @@ __all__ = [
     "RecordingError",
     "SourceError",
     "UnknownNameError",
+    "UnreadableError",
     "VideoError",
 ]
 
@@ -139,6 +141,10 @@ class EventsError(DataError):
 
 class RecordingError(DataError):
     """A recording or table that is cut short, foreign or changed."""
+
+
+class UnreadableError(RecordingError):
+    """A recording that the system does not hand out, which says nothing of what it holds."""
 
 
 class BusyError(DataError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
@@ -40,7 +41,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(
             f"cannot write {path}: {error.strerror or error}",
-            hint="Choose a folder that can be written with --out, or make room on the disk",
+            hint=_hint(error),
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -83,8 +84,14 @@ def append_line(path: Path, line: str) -> None:
     except OSError as error:
         raise OutputError(
             f"cannot write {path}: {error.strerror or error}",
-            hint="Make room on the disk, or choose another folder with --out",
+            hint=_hint(error),
         ) from error
+
+
+def _hint(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return "Choose another folder with --out, or make room on the disk"
+    return "Choose a folder that can be written with --out"
 
 
 def make_folder(path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evfer import formats, recordings
-from evfer.errors import RecordingError, SourceError
+from evfer.errors import RecordingError, SourceError, UnreadableError
 
 __all__ = ["describe"]
 
@@ -30,6 +30,8 @@ def describe(path: Path) -> dict[str, Any]:
     if path.is_file() and path.suffix in (".h5", ".hdf5"):
         try:
             return {"kind": "recording", "path": str(path), **recordings.inspect(path)}
+        except UnreadableError:
+            raise
         except RecordingError:
             if formats.sensor_size(path) is None:  # damaged, rather than another tool's
                 raise
@@ -80,6 +82,7 @@ def _describe_set(folder: Path) -> dict[str, Any]:
         "subjects": len({entry.subject for entry in entries}),
         "labels": dict(Counter(entry.label_name for entry in entries)),
         "events": sum(entry.n_events for entry in entries),
+        "without_events": sum(not entry.n_events for entry in entries),
         "seconds": round(sum(entry.duration_us for entry in entries) / 1e6, 3),
         "bytes": sum(entry.bytes for entry in entries),
         "fingerprint": fingerprint,

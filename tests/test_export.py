@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import os
+import subprocess
 import sys
 
 import h5py
@@ -227,3 +230,31 @@ def test_info_says_what_was_exported(tmp_path, make_events):
     (tmp_path / "b.h5").write_bytes(b"damaged")
     with pytest.raises(RecordingError, match="b.h5"):
         describe(tmp_path / "b.h5")
+
+
+def test_recordings_without_an_event_are_counted(tmp_path, make_events, capsys):
+    folder = write_set(tmp_path / "LabDVS", make_events)
+    entries = recordings.read_index(folder)
+    n_empty = sum(entry.n_events == 0 for entry in entries)
+    entry = dataclasses.replace(entries[0], n_events=0)
+    recordings.write_index(folder, [entry, *entries[1:]])
+    assert describe(folder)["without_events"] == n_empty + 1
+    main(["verify", str(folder)])
+    expected = f"without an event: {n_empty + 1} of {len(entries)} recordings"
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no text")
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_a_name_that_is_no_text_is_shown_escaped(tmp_path, encoding):
+    path = os.fsencode(tmp_path) + b"/b\xe4r.npy"
+    with open(path, "wb") as file:
+        np.save(file, np.zeros(0))
+    done = subprocess.run(
+        [sys.executable, "-m", "evfer", "info", path],
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+    assert rb"b\udce4r.npy" in done.stdout

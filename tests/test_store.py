@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import sys
 
 import h5py
 import numpy as np
@@ -15,8 +17,9 @@ from hypothesis import strategies as st
 
 from evfer import formats, recordings
 from evfer.cli import main
-from evfer.errors import EventsError, OutputError, RecordingError
+from evfer.errors import EventsError, OutputError, RecordingError, UnreadableError
 from evfer.events import EVENT_DTYPE, SensorSize, canonical_order
+from evfer.files import whole_file
 
 SIZE = SensorSize(200, 200)
 
@@ -250,3 +253,41 @@ def test_columns_of_other_tools_that_are_declared_but_not_stored(tmp_path):
         file.create_dataset("t_offset", data=0)
     with pytest.raises(RecordingError, match="more than the file holds"):
         formats.read(path, formats.ReadParams(sensor="200x200"))
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.EMFILE, errno.ENOLCK])
+def test_an_error_of_the_system_is_no_damage(tmp_path, make_events, monkeypatch, code):
+    path = tmp_path / "a.h5"
+    write(path, make_events(20, width=200, height=200))
+
+    def refuse(*_, **__):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(h5py, "File", refuse)
+    for use in (recordings.read, recordings.inspect, recordings.verify_recording, formats.read):
+        with pytest.raises(UnreadableError, match=os.strerror(code)) as caught:
+            use(path)
+        assert "damage" not in str(caught.value)
+        assert "onvert again" not in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fcntl")
+def test_a_disk_without_locks(tmp_path, make_events):
+    events = make_events(20, width=200, height=200)
+    with (tmp_path / "a.h5").open("xb") as other:
+        write(tmp_path / "b.h5", events)
+        other.write((tmp_path / "b.h5").read_bytes())
+        other.flush()
+        import fcntl
+
+        fcntl.flock(other, fcntl.LOCK_EX)  # HDF5 would now refuse to open it
+        assert len(recordings.read(tmp_path / "a.h5").events) == 20
+        assert recordings.verify_recording(tmp_path / "a.h5")
+        assert len(formats.read(tmp_path / "a.h5").events) == 20
+
+
+@pytest.mark.parametrize(("code", "room"), [(errno.ENOSPC, True), (errno.ENOLCK, False)])
+def test_room_on_the_disk_is_asked_for_where_it_lacks(tmp_path, code, room):
+    with pytest.raises(OutputError) as caught, whole_file(tmp_path / "a.h5"):
+        raise OSError(code, os.strerror(code))
+    assert ("room on the disk" in str(caught.value)) is room

@@ -6,6 +6,7 @@ The modules import the library inside their functions, so that `evfer --help` st
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -60,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.insert(0, os.getcwd())
     # not list(): that name is the command's module here
     given = [*(sys.argv[1:] if arguments is None else arguments)]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may be no text
+            stream.reconfigure(errors="backslashreplace")
     try:
         with plugins.blaming_outsiders():
             code = cli.main(given, prog_name="evfer", standalone_mode=False)

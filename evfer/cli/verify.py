@@ -33,6 +33,8 @@ def command(folder: Path, against: Path | None) -> int:
         found = verify_set(folder, against, on_progress=show)
     for clip, reason in found.damaged:
         console.echo(f"damaged {clip}: {reason}", "red")
+    for clip, reason in found.unreadable:
+        console.echo(f"cannot be read {clip}: {reason}", "red")
     for text, clips in (
         ("differs", found.differing),
         ("only here", found.only_here),
@@ -44,6 +46,8 @@ def command(folder: Path, against: Path | None) -> int:
         console.echo(reason, "yellow")
     for path in found.unlisted:
         console.warn(f"not in index.csv, and not checked: {path}")
+    if found.n_empty:
+        console.warn(f"without an event: {found.n_empty} of {found.n_clips} recordings")
     console.echo(f"fingerprint {found.fingerprint}")
     if against and found.ok:
         console.echo(f"the same {found.n_clips} clips as {against}", "green")

@@ -22,7 +22,7 @@ from evfer.convert.recipe import ConversionConfig
 from evfer.datasets.base import Clip, Dataset, Skipped, Survey
 from evfer.datasets.people import name_key, warn_spellings
 from evfer.emulator import require_backend
-from evfer.errors import ConfigError, EvferError, RecordingError, SourceError
+from evfer.errors import ConfigError, EvferError, RecordingError, SourceError, UnreadableError
 from evfer.interpolation import require_method
 from evfer.recordings.index import IndexEntry
 
@@ -295,6 +295,8 @@ def _look(
         if isinstance(state, IndexEntry) and state.file_sha256 != listed.get(clip.clip_id):
             try:
                 recordings.verify_recording(path)
+            except UnreadableError as error:
+                return error
             except RecordingError:
                 return _Outdated("the file is damaged")
         return state
@@ -313,6 +315,8 @@ def _examine(
     """Tell whether a new run would make a recording again, byte for byte."""
     try:
         found = recordings.inspect(path)
+    except UnreadableError:
+        raise
     except RecordingError:
         return _Outdated("the file is damaged") if _may_be_ours(path) else _foreign(path)
     if found.get("format") != recordings.FORMAT:

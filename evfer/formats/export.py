@@ -181,7 +181,7 @@ def _write_dsec(path: Path, source: EventSource) -> None:
     n_ms = int(max(source.duration_us, times[-1] + 1 if len(times) else 0)) // 1000 + 2
     index_of_ms = np.searchsorted(times, np.arange(n_ms, dtype=np.int64) * 1000)
     columns = {"t": "<u4", "x": "<u2", "y": "<u2", "p": "u1"}
-    with h5py.File(path, "w", track_order=False) as file:
+    with h5py.File(path, "w", track_order=False, locking=False) as file:
         for name, kind in columns.items():
             file.create_dataset(
                 f"events/{name}",

@@ -19,7 +19,7 @@ from evfer.errors import EventsError, MissingExtra, RecordingError
 from evfer.events import SensorSize
 from evfer.formats.names import column_name, unit_of_name
 from evfer.formats.source import EventSource, ReadParams, assemble, parse_size
-from evfer.recordings.file import require_stored
+from evfer.recordings.opening import require_readable, require_stored
 
 __all__ = ["MAGIC_HDF5", "read_hdf5", "stored_size"]
 
@@ -47,11 +47,12 @@ def read_hdf5(path: Path, params: ReadParams) -> EventSource:
         MissingExtra: if it is compressed with a filter that is not installed.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             if _is_own(file):
                 return _read_own(path, params)
             return _read_foreign(path, file, params)
     except _DAMAGE as error:
+        require_readable(path, error)
         raise RecordingError(
             f"{path}: {error}", expected="a whole HDF5 file with " + _EXPECTED
         ) from error
@@ -65,13 +66,14 @@ def stored_size(path: Path) -> SensorSize | None:
         MissingExtra: if it is compressed with a filter that is not installed.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             for name in ("events/t", "events", "CD/events"):
                 if name in file and isinstance(file[name], h5py.Dataset):
                     _require_filters(path, file[name])
                     break
             return _size(path, file)
     except _DAMAGE as error:
+        require_readable(path, error)
         raise RecordingError(f"{path}: {error}", expected="a whole HDF5 file") from error
 
 

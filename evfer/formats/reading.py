@@ -9,7 +9,7 @@ from importlib import util
 from pathlib import Path
 
 from evfer import recordings
-from evfer.errors import EventsError, RecordingError
+from evfer.errors import EventsError, RecordingError, UnreadableError
 from evfer.events import SensorSize
 from evfer.formats.arrays import MAGIC_NPY, npz_size, read_npy, read_npz
 from evfer.formats.hdf5 import MAGIC_HDF5, read_hdf5, stored_size
@@ -17,6 +17,7 @@ from evfer.formats.prophesee import read_dat, read_header, read_raw
 from evfer.formats.source import EventSource, ReadParams
 from evfer.formats.tables import looks_like_events, read_table
 from evfer.formats.through_faery import load_faery, read_through_faery, size_through_faery
+from evfer.recordings.opening import require_readable
 
 __all__ = [
     "SUFFIXES",
@@ -111,6 +112,7 @@ def identify(path: Path) -> str:
         with path.open("rb") as file:
             start = file.read(16)
     except OSError as error:
+        require_readable(path, error)
         raise RecordingError(f"{path}: {error.strerror or error}", expected="a file") from error
     if not start:
         raise RecordingError(f"{path}: an empty file", expected="an event recording")
@@ -153,6 +155,7 @@ def read(path: Path, params: ReadParams = ReadParams()) -> EventSource:  # noqa:
     try:
         return _READERS[kind](path, params)
     except (OSError, MemoryError) as error:
+        require_readable(path, error)
         raise RecordingError(
             f"{path}: it cannot be read ({error})", expected="a whole file"
         ) from error
@@ -202,6 +205,8 @@ def sensor_size(path: Path) -> SensorSize | None:
             load_faery(f"{path}: reading it")
             return _es_size(path)
         return size_through_faery(path) if kind == "aedat4" else None
+    except UnreadableError:
+        raise
     except (EventsError, RecordingError, OSError):
         return None
 

@@ -8,13 +8,12 @@ same events and settings give the same bytes.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from evfer.errors import EventsError, RecordingError
+from evfer.errors import EventsError, RecordingError, UnreadableError
 from evfer.events import (
-    MAX_EVENTS,
     MAX_TIME_US,
     Columns,
     Events,
@@ -36,6 +34,19 @@ from evfer.events import (
 )
 from evfer.files import whole_file
 from evfer.recordings.chunks import Chunks, locate, narrowed, unpack
+from evfer.recordings.opening import (
+    FORMAT,
+    FORMAT_VERSION,
+    events_table,
+    open_file,
+    plain_value,
+    read_attributes,
+    require_count,
+    require_readable,
+    require_stored,
+    stored_size,
+    unreadable,
+)
 
 __all__ = [
     "FORMAT",
@@ -47,14 +58,13 @@ __all__ = [
     "layout",
     "read",
     "read_columns",
+    "require_readable",
     "require_stored",
     "sensor_size",
     "verify_recording",
     "write",
 ]
 
-FORMAT = "evfer-events"
-FORMAT_VERSION = 1
 _CHUNK_ROWS = 16384
 _COLUMNS = ("t", "x", "y", "p")
 # what tells whether and how the events can be read
@@ -132,7 +142,8 @@ def write(
         "events_sha256": digest,
     }
     with whole_file(path) as part:
-        with h5py.File(part, "w", track_order=False) as file:
+        # nobody else knows the part's name, and some network disks have no locks
+        with h5py.File(part, "w", track_order=False, locking=False) as file:
             data = file.create_dataset(
                 "events",
                 data=table,
@@ -165,8 +176,8 @@ def read(path: Path, sensor_size: SensorSize | None = None) -> Recording:
             that cannot be events.
     """
     path = Path(path)
-    with _open(path) as file:
-        attributes = _attributes(file, path)
+    with open_file(path) as file:
+        attributes = read_attributes(file, path)
         found = _layout(file, attributes, sensor_size, path)
     return Recording(found.columns().events(), found.sensor_size, attributes)
 
@@ -199,8 +210,8 @@ def layout(path: Path, sensor_size: SensorSize | None = None) -> Layout:
         RecordingError: as `read`, but for the events themselves.
     """
     path = Path(path)
-    with _open(path) as file:
-        return _layout(file, _attributes(file, path, _HEAD), sensor_size, path)
+    with open_file(path) as file:
+        return _layout(file, read_attributes(file, path, _HEAD), sensor_size, path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,7 +246,7 @@ class Layout:
         try:
             columns = self._unpacked(limits)
         except (OSError, MemoryError, RuntimeError, ValueError) as error:
-            raise _unreadable(self.path, error) from error
+            raise unreadable(self.path, error) from error
         p = columns["p"]
         if len(p) and (p.min() < 0 or p.max() > 1):
             worst = p.min() if p.min() < 0 else p.max()
@@ -251,9 +262,9 @@ class Layout:
 
     def _unpacked(self, limits: Mapping[str, int]) -> dict[str, NDArray[Any]]:
         if self.chunks is None:
-            with _open(self.path) as file:
+            with open_file(self.path) as file:
                 self._require_same(_stamp(file.id.get_vfd_handle()))
-                table = _table(file, self.path)[:]
+                table = events_table(file, self.path)[:]
             return {
                 name: narrowed(table[:, _COLUMNS.index(name)], limit)
                 for name, limit in limits.items()
@@ -282,24 +293,26 @@ def _stamp(file: int) -> tuple[int, int, int]:
 def _layout(
     file: h5py.File, attributes: Mapping[str, Any], sensor_size: SensorSize | None, path: Path
 ) -> Layout:
-    stamp, table = _stamp(file.id.get_vfd_handle()), _table(file, path)
-    _require_count(attributes, table, path)
-    size, told = _sensor_size(attributes, sensor_size, path), attributes.get("events_sha256")
+    stamp, table = _stamp(file.id.get_vfd_handle()), events_table(file, path)
+    require_count(attributes, table, path)
+    size, told = stored_size(attributes, sensor_size, path), attributes.get("events_sha256")
     digest = told if isinstance(told, str) else None
     digest = digest if isinstance(digest, str) else None
     try:
         chunks = locate(table) if len(table) else None
         return Layout(path, len(table), size, digest, chunks, stamp)
     except (OSError, RuntimeError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def is_recording(path: Path) -> bool:
     """Tell whether a file is a recording that evfer wrote, be it damaged further on."""
     try:
-        with h5py.File(path, "r") as file:
-            return bool(_plain(file.attrs.get("format")) == FORMAT)
-    except (OSError, RuntimeError):
+        with open_file(path) as file:
+            return bool(plain_value(file.attrs.get("format")) == FORMAT)
+    except UnreadableError:
+        raise
+    except (RecordingError, RuntimeError):
         return False
 
 
@@ -314,10 +327,10 @@ def inspect(path: Path) -> dict[str, Any]:
         RecordingError: if the file cannot be read or is not complete.
     """
     path = Path(path)
-    with _open(path) as file:
-        found = _attributes(file, path)
-        table = _table(file, path)
-        _require_count(found, table, path)
+    with open_file(path) as file:
+        found = read_attributes(file, path)
+        table = events_table(file, path)
+        require_count(found, table, path)
         found["shape"] = list(table.shape)
     for name in ("params", "faces"):
         if isinstance(found.get(name), str):
@@ -334,8 +347,8 @@ def sensor_size(path: Path) -> SensorSize:
     Raises:
         RecordingError: if the file cannot be read or does not name it.
     """
-    with _open(path) as file:
-        return _sensor_size(_attributes(file, path), None, path)
+    with open_file(path) as file:
+        return stored_size(read_attributes(file, path), None, path)
 
 
 def verify_recording(path: Path) -> str:
@@ -348,13 +361,14 @@ def verify_recording(path: Path) -> str:
         RecordingError: if the digests differ, or the file cannot be read.
     """
     path = Path(path)
-    with _open(path) as file:
-        attributes = _attributes(file, path)
+    with open_file(path) as file:
+        attributes = read_attributes(file, path)
         stored = attributes.get("events_sha256")
-        _require_count(attributes, _table(file, path), path)
+        require_count(attributes, events_table(file, path), path)
     try:
         found = _table_digest(path)
     except OSError as error:  # gzip's own check failed
+        require_readable(path, error)
         raise RecordingError(f"{path}: {error}", expected="an undamaged recording") from error
     if found != stored:
         raise RecordingError(
@@ -365,140 +379,10 @@ def verify_recording(path: Path) -> str:
     return found
 
 
-def _open(path: Path) -> h5py.File:
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        found = "no such file" if not path.exists() else "not a whole HDF5 file"
-        raise RecordingError(
-            f"{path}: {found}",
-            expected="a recording that was written to its end",
-            hint="Convert again; finished clips are kept",
-        ) from error
-
-
-def _attributes(file: h5py.File, path: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
-    found, stored = {}, file.attrs  # h5py makes them anew each time it is asked
-    for name in stored if names is None else names:
-        with contextlib.suppress(KeyError):
-            found[name] = _plain(stored[name])
-    if found.get("format") == FORMAT:
-        version = found.get("format_version")
-        if not isinstance(version, int) or version > FORMAT_VERSION:
-            raise RecordingError(
-                f"{path}: format version {version}",
-                expected=f"at most {FORMAT_VERSION}",
-                hint="It was written by a newer evfer: update this one",
-            )
-        if found.get("complete") != 1:
-            raise RecordingError(
-                f"{path}: it was never completed", hint="Delete the file and convert again"
-            )
-    return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _table(file: h5py.File, path: Path) -> h5py.Dataset:
-    expected = "a table /events with four columns t, x, y, p of whole numbers"
-    link = file.get("events", getlink=True)
-    if not isinstance(link, h5py.HardLink):
-        # soft and external links could lead to other files of the reader's machine
-        found = "no /events" if link is None else "/events is a link"
-        raise RecordingError(f"{path}: {found}", expected=expected)
-    table = file["events"]
-    if not isinstance(table, h5py.Dataset) or _is_elsewhere(table):
-        raise RecordingError(f"{path}: /events does not hold its own data", expected=expected)
-    if table.ndim != 2 or table.shape[1] != 4 or table.dtype.kind not in "ui":
-        raise RecordingError(
-            f"{path}: /events of shape {table.shape} and type {table.dtype}", expected=expected
-        )
-    require_stored(path, table)
-    return table
-
-
-def require_stored(path: Path, table: h5py.Dataset) -> None:
-    """Refuse a table that declares more rows than its file holds, before memory is asked for.
-
-    Raises:
-        RecordingError: naming the file.
-    """
-    rows = len(table)
-    if rows > MAX_EVENTS:
-        raise RecordingError(
-            f"{path}: it claims to hold {rows:,} events", expected=f"at most {MAX_EVENTS:,}"
-        )
-    try:
-        if table.chunks is None:
-            # a compact table lies in the header, and is whole if that is
-            compact = table.id.get_create_plist().get_layout() == h5py.h5d.COMPACT
-            whole = compact or table.id.get_storage_size() >= table.nbytes
-        else:
-            n_chunks = math.prod(-(-n // k) for n, k in zip(table.shape, table.chunks, strict=True))
-            whole = table.id.get_num_chunks() >= n_chunks
-    except (OSError, RuntimeError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    if not whole:
-        raise RecordingError(
-            f"{path}: {table.name} declares {rows:,} rows, more than the file holds",
-            expected="an undamaged recording",
-            hint="Delete the file and convert again",
-        )
-
-
-def _require_count(attributes: Mapping[str, Any], table: h5py.Dataset, path: Path) -> None:
-    n_events = attributes.get("n_events", len(table))
-    if attributes.get("format") == FORMAT and n_events != len(table):
-        raise RecordingError(
-            f"{path}: {len(table):,} events",
-            expected=f"{n_events:,}, as its header says",
-            hint="Delete the file and convert again",
-        )
-
-
-def _is_elsewhere(table: h5py.Dataset) -> bool:
-    settings = table.id.get_create_plist()
-    return bool(settings.get_external_count() or settings.get_layout() == h5py.h5d.VIRTUAL)
-
-
-def _unreadable(path: Path, error: Exception) -> RecordingError:
-    return RecordingError(
-        f"{path}: its events cannot be read ({error})",
-        expected="an undamaged recording",
-        hint="Delete the file and convert again",
-    )
-
-
-def _sensor_size(attributes: Mapping[str, Any], given: SensorSize | None, path: Path) -> SensorSize:
-    width, height = attributes.get("sensor_width"), attributes.get("sensor_height")
-    if isinstance(width, int) and isinstance(height, int):
-        try:
-            stored = SensorSize(width, height)
-        except EventsError as error:
-            raise RecordingError(f"{path}: {error.found}", expected=error.expected) from error
-        if given is not None and given != stored:
-            raise RecordingError(
-                f"{path}: a sensor of {width} x {height}",
-                expected=f"{given.width} x {given.height}, as asked for",
-            )
-        return stored
-    if given is None:
-        raise RecordingError(
-            f"{path}: the file does not name its sensor's size",
-            expected="attributes sensor_width and sensor_height, or a size from the caller",
-            hint="Give it: --sensor 346x260, or sensor_size=SensorSize(346, 260)",
-        )
-    return given
-
-
 def _table_digest(path: Path) -> str:
     found = hashlib.sha256()
-    with h5py.File(path, "r") as file:
-        table = _table(file, path)
+    with h5py.File(path, "r", locking=False) as file:
+        table = events_table(file, path)
         # a few chunks at a time, so that memory does not grow with the clip
         for block in range(math.ceil(len(table) / _CHUNK_ROWS)):
             rows = table[block * _CHUNK_ROWS : (block + 1) * _CHUNK_ROWS]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evfer import config
-from evfer.errors import ConfigError, EvferError, RecordingError
+from evfer.errors import ConfigError, EvferError, RecordingError, UnreadableError
 from evfer.files import sha256_file
 from evfer.recordings.file import verify_recording
 from evfer.recordings.index import IndexEntry, fingerprint_text, read_fingerprint, read_index
@@ -31,6 +31,8 @@ class Verification:
         only_here: clips that the other lab does not have.
         only_there: clips that are missing here.
         unlisted: recordings in the folder that the index does not name.
+        unreadable: clip and reason, for each recording that the system does not hand out.
+        n_empty: clips without an event, which the index lists.
         reasons: what the two labs did or used differently, as far as their `conversion.toml`
             say; only where something differs.
     """
@@ -43,11 +45,15 @@ class Verification:
     only_there: tuple[str, ...] = ()
     unlisted: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    unreadable: tuple[tuple[str, str], ...] = ()
+    n_empty: int = 0
 
     @property
     def ok(self) -> bool:
         """Whether nothing is damaged and nothing differs."""
-        return not (self.damaged or self.differing or self.only_here or self.only_there)
+        return not (
+            self.damaged or self.unreadable or self.differing or self.only_here or self.only_there
+        )
 
 
 def verify_set(
@@ -72,10 +78,12 @@ def verify_set(
     theirs = read_fingerprint(against) if against else None
     entries = read_index(folder)
     ours: dict[str, str] = {}
-    damaged = []
+    damaged, unreadable = [], []
     for number, entry in enumerate(entries, 1):
         try:
             ours[entry.clip_id] = _check(folder, entry)
+        except UnreadableError as error:
+            unreadable.append((entry.clip_id, str(error)))
         except EvferError as error:
             damaged.append((entry.clip_id, str(error)))
         if on_progress:
@@ -85,17 +93,22 @@ def verify_set(
     unlisted = tuple(
         sorted(str(p.relative_to(folder)) for p in folder.glob("*/[!.]*.h5") if p not in known)
     )
-    if theirs is None or against is None:
-        return Verification(len(entries), fingerprint, tuple(damaged), unlisted=unlisted)
-    listed = {entry.clip_id for entry in entries}
-    found = Verification(
+    whole = Verification(
         len(entries),
         fingerprint,
         tuple(damaged),
+        unlisted=unlisted,
+        unreadable=tuple(unreadable),
+        n_empty=sum(not entry.n_events for entry in entries),
+    )
+    if theirs is None or against is None:
+        return whole
+    listed = {entry.clip_id for entry in entries}
+    found = dataclasses.replace(
+        whole,
         differing=tuple(sorted(c for c in ours if c in theirs and ours[c] != theirs[c])),
         only_here=tuple(sorted(listed - set(theirs))),
         only_there=tuple(sorted(set(theirs) - listed)),
-        unlisted=unlisted,
     )
     if not (found.differing or found.only_here or found.only_there):
         return found
