@@ -16,7 +16,7 @@ from evfer import formats, recordings
 from evfer.errors import ConfigError, MissingExtra, RecordingError
 from evfer.events import EVENT_DTYPE, SensorSize
 from evfer.formats import ReadParams, read
-from evfer.formats.names import column_name
+from evfer.formats.column_names import column_name
 
 # --- NumPy
 

@@ -13,7 +13,7 @@ from prophesee_words import dat_file, evt2_file, evt3_file, evt3_single, evt21_f
 from evfer import formats
 from evfer.errors import RecordingError
 from evfer.formats import ReadParams, read
-from evfer.formats.words import Evt2, Evt3
+from evfer.formats.evt import Evt2, Evt3
 
 
 def expelliarmus(path, encoding):

@@ -67,7 +67,7 @@ def _read_size(
 ) -> SensorSize | None:
     if value is None:
         return None
-    from evfer.formats.source import parse_size
+    from evfer.formats.assemble import parse_size
 
     size = parse_size(value)
     if size is None:

@@ -4,6 +4,7 @@
 tools read. Formats that need a package of their own import it on use.
 """
 
+from evfer.formats.assemble import EventSource, ReadParams, Start, TimeUnit
 from evfer.formats.export import EXPORTS, Exported, export, write
 from evfer.formats.reading import (
     SUFFIXES,
@@ -15,7 +16,6 @@ from evfer.formats.reading import (
     sensor_size,
     supported,
 )
-from evfer.formats.source import EventSource, ReadParams, Start, TimeUnit
 
 __all__ = [
     "EXPORTS",

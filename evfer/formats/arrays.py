@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from evfer.errors import EventsError, RecordingError
 from evfer.events import SensorSize
-from evfer.formats.names import column_name
-from evfer.formats.source import EventSource, ReadParams, assemble, check_count
+from evfer.formats.assemble import EventSource, ReadParams, assemble, check_count
+from evfer.formats.column_names import column_name
 
 __all__ = ["MAGIC_NPY", "npz_size", "read_npy", "read_npz"]
 

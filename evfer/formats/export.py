@@ -16,9 +16,9 @@ from evfer import recordings
 from evfer.errors import RecordingError, SourceError, UnknownNameError
 from evfer.events import SensorSize
 from evfer.files import whole_file, write_text
+from evfer.formats.assemble import EventSource, ReadParams
 from evfer.formats.prophesee import encode_evt2
 from evfer.formats.reading import read
-from evfer.formats.source import EventSource, ReadParams
 from evfer.formats.through_faery import load_faery, write_through_faery
 
 __all__ = ["EXPORTS", "Exported", "export", "write"]

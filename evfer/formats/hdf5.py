@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from evfer import recordings
 from evfer.errors import EventsError, MissingExtra, RecordingError
 from evfer.events import SensorSize
-from evfer.formats.names import column_name, unit_of_name
-from evfer.formats.source import EventSource, ReadParams, assemble, parse_size
+from evfer.formats.assemble import EventSource, ReadParams, assemble, parse_size
+from evfer.formats.column_names import column_name, unit_of_name
 from evfer.recordings.opening import require_readable, require_stored
 
 __all__ = ["MAGIC_HDF5", "read_hdf5", "stored_size"]

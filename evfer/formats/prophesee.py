@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from evfer.errors import RecordingError
 from evfer.events import Events, SensorSize
-from evfer.formats.source import EventSource, ReadParams, assemble, check_count, parse_size
-from evfer.formats.words import Columns, Decoder, Evt2, Evt3, Evt21
+from evfer.formats.assemble import EventSource, ReadParams, assemble, check_count, parse_size
+from evfer.formats.evt import Columns, Decoder, Evt2, Evt3, Evt21
 
 __all__ = ["encode_evt2", "read_dat", "read_header", "read_raw"]
 

@@ -12,9 +12,9 @@ from evfer import recordings
 from evfer.errors import EventsError, RecordingError, UnreadableError
 from evfer.events import SensorSize
 from evfer.formats.arrays import MAGIC_NPY, npz_size, read_npy, read_npz
+from evfer.formats.assemble import EventSource, ReadParams
 from evfer.formats.hdf5 import MAGIC_HDF5, read_hdf5, stored_size
 from evfer.formats.prophesee import read_dat, read_header, read_raw
-from evfer.formats.source import EventSource, ReadParams
 from evfer.formats.tables import looks_like_events, read_table
 from evfer.formats.through_faery import load_faery, read_through_faery, size_through_faery
 from evfer.recordings.opening import require_readable

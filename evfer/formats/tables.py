@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from evfer.errors import RecordingError
 from evfer.events import SensorSize
-from evfer.formats.names import column_name, unit_of_name
-from evfer.formats.source import EventSource, ReadParams, assemble, check_count, parse_size
+from evfer.formats.assemble import EventSource, ReadParams, assemble, check_count, parse_size
+from evfer.formats.column_names import column_name, unit_of_name
 
 __all__ = ["looks_like_events", "read_table"]
 

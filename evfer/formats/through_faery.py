@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from evfer.errors import EventsError, MissingExtra, RecordingError
 from evfer.events import Events, SensorSize
-from evfer.formats.source import EventSource, ReadParams, assemble, check_count
+from evfer.formats.assemble import EventSource, ReadParams, assemble, check_count
 
 __all__ = ["load_faery", "read_through_faery", "size_through_faery", "write_through_faery"]
 

@@ -8,3 +8,5 @@ Spiking-FER (T = 6, 8 clips of 128 x 128, float32) runs 1.68 times as fast as wi
 layers, in 0.64 of the memory (`python tests/bench/models.py --threads 1 --only 6x8x128`).
 Without Winograd the last bits of trained weights change too.
 """
+
+__all__: list[str] = []
