@@ -13,7 +13,25 @@ from pathlib import Path
 
 from evfer.errors import OutputError
 
-__all__ = ["append_line", "host_tag", "make_folder", "sha256_file", "whole_file", "write_text"]
+__all__ = [
+    "append_line",
+    "as_text",
+    "host_tag",
+    "make_folder",
+    "sha256_file",
+    "whole_file",
+    "write_text",
+]
+
+
+def as_text(name: str) -> str:
+    r"""Give a name that any table can hold: bytes that are no text become escapes, such as \udce4.
+
+    Examples:
+        >>> as_text("b\udce4r"), as_text("bär")
+        ('b\\udce4r', 'bär')
+    """
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @contextlib.contextmanager

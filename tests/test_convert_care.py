@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+import sys
+from pathlib import Path
 
+import cv2
 import h5py
+import numpy as np
 import pytest
 from PIL import Image
 
 from evfer import recordings
+from evfer.cli import main
 from evfer.convert import convert, find_concerns, load_config
 from evfer.datasets.demo import DemoHeads
 from evfer.datasets.folder import Folder
@@ -118,3 +124,46 @@ def test_headers_that_do_not_fit_are_shown(tmp_path):
     (tmp_path / "clips.csv").write_text("Path|Label|Subject\na|happy|anna\n")
     with pytest.raises(SourceError, match="The first line has: path.label.subject"):
         Folder().survey(tmp_path)
+
+
+NO_TEXT = pytest.mark.skipif(sys.platform != "linux", reason="names that are no text")
+
+
+def latin_folder(tmp_path):
+    """A folder as old archives hold it, named in Latin-1, beside one in UTF-8."""
+    for name in (b"b\xe4r", b"anna"):
+        os.makedirs(os.fsencode(tmp_path) + b"/source/happy/" + name)
+    return [Path(os.fsdecode(os.fsencode(tmp_path) + b"/source/happy/" + n)) for n in
+            (b"b\xe4r", b"anna")]  # fmt: skip
+
+
+@NO_TEXT
+def test_events_whose_names_are_no_text_are_converted(tmp_path, make_events):
+    for folder in latin_folder(tmp_path):
+        np.save(folder / "2.npy", make_events(60))
+    words = ["--source", tmp_path / "source", "--out", tmp_path / "data", "--workers", "1"]
+    words += ["--set", "dataset.sensor=346x260"]
+    assert main(["convert", "--dataset", "folder", *map(str, words)]) == 0
+    folder = tmp_path / "data" / "FerDVS" / "FolderDVS"
+    entries = recordings.read_index(folder)
+    assert [e.native_id for e in entries] == ["happy/anna/2.npy", r"happy/b\udce4r/2.npy"]
+    assert all(len(recordings.read(folder / entry.path).events) == 60 for entry in entries)
+    assert main(["verify", str(folder)]) == 0
+
+
+@NO_TEXT
+def test_films_whose_names_are_no_text_are_named_and_the_others_go_on(tmp_path, capsys):
+    latin, plain = latin_folder(tmp_path)
+    writer = cv2.VideoWriter(str(plain / "3.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 64))
+    for i in range(4):
+        writer.write(np.full((64, 64, 3), 50 * i, np.uint8))
+    writer.release()
+    (latin / "3.avi").write_bytes((plain / "3.avi").read_bytes())
+    pictures(latin / "1")
+    words = ["--source", tmp_path / "source", "--out", tmp_path / "data", "--workers", "1"]
+    assert main(["convert", "--dataset", "folder", *map(str, words)]) == 3
+    failures = (tmp_path / "data/FerDVS/FolderDVS/failures.csv").read_text(encoding="utf-8")
+    assert "a name that is no text" in failures
+    assert "happy/anna/3" in failures  # it shows no face
+    assert main(["check", "--dataset", "folder", "--source", str(tmp_path / "source")]) in (0, 3)
+    assert "Traceback" not in capsys.readouterr().err

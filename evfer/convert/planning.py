@@ -23,6 +23,7 @@ from evfer.datasets.base import Clip, Dataset, Skipped, Survey
 from evfer.datasets.people import name_key, warn_spellings
 from evfer.emulator import require_backend
 from evfer.errors import ConfigError, EvferError, RecordingError, SourceError, UnreadableError
+from evfer.files import as_text
 from evfer.interpolation import require_method
 from evfer.recordings.index import IndexEntry
 
@@ -210,7 +211,8 @@ def add_others(
 
 def describe_failure(clip: Clip, error: BaseException) -> Failure:
     """Give a clip's failure with the error's message on one line."""
-    return Failure(clip.clip_id, clip.native_id, type(error).__name__, " ".join(str(error).split()))
+    message = as_text(" ".join(str(error).split()))
+    return Failure(clip.clip_id, clip.native_id, type(error).__name__, message)
 
 
 def _listed(folder: Path) -> dict[str, str]:
@@ -224,7 +226,7 @@ def _listed(folder: Path) -> dict[str, str]:
 def _lost(survey: Survey) -> tuple[Failure, ...]:
     """Give what is a clip but cannot be read as failures, so that none goes missing quietly."""
     return tuple(
-        Failure("", item.path, SourceError.__name__, item.reason)
+        Failure("", as_text(item.path), SourceError.__name__, as_text(item.reason))
         for item in survey.skipped
         if item.kind == "unreadable"
     )

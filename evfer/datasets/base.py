@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from evfer.errors import EvferError, SourceError, VideoError
+from evfer.files import as_text
 from evfer.formats import EventSource
 from evfer.video import FrameSource
 
@@ -66,6 +67,12 @@ class Clip:
     native_id: str
     fps: float | None = None
     person: str = ""
+
+    def __post_init__(self) -> None:
+        # names that are no text, such as Latin-1 bytes of old archives, cannot be stored in tables
+        # and attributes; the locator keeps them, since it has to find the frames
+        for name in ("subject", "label_name", "native_id", "person"):
+            object.__setattr__(self, name, as_text(getattr(self, name)))
 
     @property
     def clip_id(self) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evfer.errors import VideoError
-from evfer.files import sha256_file
+from evfer.files import as_text, sha256_file
 from evfer.video.containers import open_video
 
 __all__ = [
@@ -150,6 +150,12 @@ def open_frames(
         raise VideoError(f"{path}: an empty file", expected="a video")
     if path.suffix.lower() == ".gif":
         return _open_gif(path, fps)
+    if as_text(str(path)) != str(path):  # OpenCV ends the process over it
+        raise VideoError(
+            f"{path}: a name that is no text",
+            expected="folders and files named in UTF-8",
+            hint="Rename it, as with convmv -f latin1 -t utf8 -r --notest FOLDER",
+        )
     return open_video(path, fps, fallback_fps)
 
 
