@@ -8,14 +8,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from evfer.provenance import __version__
+
 if TYPE_CHECKING:
     from evfer.bench.trained import Trained, load
     from evfer.events import EVENT_DTYPE, SensorSize
     from evfer.ferdvs import FerDVS
 
 __all__ = ["EVENT_DTYPE", "FerDVS", "SensorSize", "Trained", "__version__", "load"]
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "EVENT_DTYPE": "evfer.events",

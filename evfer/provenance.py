@@ -6,7 +6,9 @@ import os
 import platform
 from importlib import metadata
 
-__all__ = ["CONVERSION_PACKAGES", "LEARNING_PACKAGES", "machine", "versions"]
+__all__ = ["CONVERSION_PACKAGES", "LEARNING_PACKAGES", "__version__", "machine", "versions"]
+
+__version__ = "0.1.0"
 
 CONVERSION_PACKAGES = (
     "numpy",
@@ -55,8 +57,6 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         if package == "evfer":
-            from evfer import __version__
-
             return __version__
         return "missing"
 

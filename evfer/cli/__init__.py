@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import rich_click as click
 from click.exceptions import Exit
 
-import evfer
 from evfer import plugins
 from evfer.errors import EvferError
+from evfer.provenance import __version__
 
 __all__ = ["COMMANDS", "cli", "main"]
 
@@ -36,7 +36,7 @@ INTERRUPTED = 130
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 a bug, 2 usage, 3 data, 4 something to install, 130 Ctrl-C.",
 )
-@click.version_option(evfer.__version__, prog_name="evfer")
+@click.version_option(__version__, prog_name="evfer")
 @click.option("--debug", is_flag=True, help="Show where an error was raised.")
 @click.pass_context
 def cli(context: click.Context, debug: bool) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import evfer
 from evfer import config, recordings
 from evfer.convert import recorded, span
 from evfer.convert.recipe import ConversionConfig, open_dataset
@@ -25,6 +24,7 @@ from evfer.faces.apex import LEAST_HEIGHT
 from evfer.files import sha256_file
 from evfer.formats import EventSource
 from evfer.interpolation import interpolate_pairs
+from evfer.provenance import __version__
 from evfer.recordings.index import IndexEntry
 from evfer.video import FrameSource
 
@@ -76,7 +76,7 @@ def convert_clip(
         **_remarks(frames),
         "faces": config.canonical_json(config.to_dict(aligned.report)),
         "generator": "evfer",
-        "generator_version": evfer.__version__,
+        "generator_version": __version__,
         "params": config.canonical_json(shaping),
         "params_sha256": config.digest(shaping),
         "seed": settings.seed,

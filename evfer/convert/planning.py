@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import evfer
 from evfer import config, recordings
 from evfer.convert import recorded, span
 from evfer.convert.clip import index_entry, recording_path
@@ -25,6 +24,7 @@ from evfer.emulator import require_backend
 from evfer.errors import ConfigError, EvferError, RecordingError, SourceError, UnreadableError
 from evfer.files import as_text
 from evfer.interpolation import require_method
+from evfer.provenance import __version__
 from evfer.recordings.index import IndexEntry
 
 __all__ = ["Failure", "Plan", "Stale", "add_others", "describe_failure", "plan"]
@@ -324,7 +324,7 @@ def _examine(
     if found.get("format") != recordings.FORMAT:
         return _foreign(path)
     version = found.get("generator_version")
-    if version != evfer.__version__:
+    if version != __version__:
         return _Outdated(f"made by evfer {version}")
     if found.get("generator") == recorded.GENERATOR:
         shaping = recorded.shaping(dataset)

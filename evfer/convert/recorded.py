@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import evfer
 from evfer import config, recordings
 from evfer.convert.recipe import PIPELINE_VERSION
 from evfer.datasets.base import Dataset
 from evfer.formats import EventSource, ReadParams
+from evfer.provenance import __version__
 
 __all__ = ["GENERATOR", "shaping", "write"]
 
@@ -47,7 +47,7 @@ def write(
         **attributes,
         "faces": "null",
         "generator": GENERATOR,
-        "generator_version": evfer.__version__,
+        "generator_version": __version__,
         "params": config.canonical_json(settings),
         "params_sha256": config.digest(settings),
     }
