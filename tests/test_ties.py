@@ -9,7 +9,8 @@ from evfer import report, study
 from evfer.metrics import tie_key
 from evfer.report.say import sentences
 from evfer.study.effects import Fit
-from evfer.study.results import Cell, Outcome, name_tied
+from evfer.study.outcome import Cell, Outcome
+from evfer.study.results import name_tied
 
 
 def same_score(model, n_right=5, *, first=0, **changes):

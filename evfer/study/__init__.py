@@ -13,12 +13,10 @@ from __future__ import annotations
 
 from evfer.study.effects import Effect, Fit, Observation, fit_mixed, fit_ols
 from evfer.study.grid import Grid, Place, lay_out
+from evfer.study.outcome import Cell, Nested, Outcome
 from evfer.study.recipe import StudyConfig, StudyParams, load_study
 from evfer.study.results import (
     Candidate,
-    Cell,
-    Nested,
-    Outcome,
     Summary,
     choose_in_folds,
     chosen_in_all,

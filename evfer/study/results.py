@@ -18,13 +18,11 @@ from evfer.bench import ResultRow
 from evfer.files import write_text
 from evfer.study.effects import Fit, Observation, fit_mixed, fit_ols
 from evfer.study.grid import Grid
+from evfer.study.outcome import Cell, Nested, Outcome
 from evfer.study.sentences import describe_choice, describe_fit, spell_probability, spell_share
 
 __all__ = [
     "Candidate",
-    "Cell",
-    "Nested",
-    "Outcome",
     "Summary",
     "choose_in_folds",
     "chosen_in_all",
@@ -37,82 +35,6 @@ Candidate = tuple[str, float | None, float]
 """A set of augmentations in one fold: its name, accuracy on validation, and score."""
 
 _MEASURES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1"}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """All folds and seeds of one network, data set and set of augmentations.
-
-    Args:
-        augmentation: name of the set of augmentations.
-        n: results so far.
-        total: results of the whole grid.
-        mean: mean of their scores; None without results.
-        std: sample standard deviation; None for fewer than two.
-        validation: mean accuracy for the people who chose the epoch; None where there were none.
-        collapsed: results in which nearly all predictions were one class.
-    """
-
-    augmentation: str
-    n: int
-    total: int
-    mean: float | None
-    std: float | None
-    validation: float | None
-    collapsed: int
-
-
-@dataclass(frozen=True)
-class Nested:
-    """Scores where each fold chooses its own set of augmentations, by its own validation.
-
-    No test clip has a say in that, not even as somebody who is held out in another fold.
-
-    Args:
-        mean: mean of the scores.
-        std: sample standard deviation; None for fewer than two.
-        n: folds and seeds.
-        picks: how often each set was chosen.
-    """
-
-    mean: float
-    std: float | None
-    n: int
-    picks: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a study found about one network on one data set.
-
-    Args:
-        dataset: short name of the set.
-        model: the network.
-        cells: the best first, those without results last.
-        ols: the published regression.
-        mixed: the one with splits as random effects.
-        chosen: set of augmentations with the best validation accuracy over all folds, of equals
-            the first of the grid; None where there was no validation, or results are missing. A
-            fold's test clips did not choose it in that fold, but may have in others.
-        highest: set with the best test score: chosen by the test clips, and so optimistic; of
-            equals the first.
-        test_chose: what the test clips chose in each fold, such as the epoch.
-        nested: scores where each fold chose for itself; None where `chosen` is.
-        tied_chosen: names of all sets with that validation accuracy.
-        tied_highest: names of all sets with that test score.
-    """
-
-    dataset: str
-    model: str
-    cells: tuple[Cell, ...]
-    ols: Fit
-    mixed: Fit
-    chosen: Cell | None
-    highest: Cell | None
-    test_chose: tuple[str, ...] = ()
-    nested: Nested | None = None
-    tied_chosen: tuple[str, ...] = ()
-    tied_highest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from evfer.study.effects import Fit
-    from evfer.study.results import Outcome
+    from evfer.study.outcome import Outcome
 
 __all__ = ["describe_choice", "describe_fit", "spell_probability", "spell_share"]
 
