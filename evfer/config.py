@@ -7,6 +7,7 @@ is an error that names the nearest one.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -24,6 +25,7 @@ from evfer.errors import ConfigError, UnknownNameError
 __all__ = [
     "build",
     "canonical_json",
+    "check_types",
     "differences",
     "digest",
     "find_shipped",
@@ -204,6 +206,53 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
     elif isinstance(hint, type) and isinstance(value, hint):
         return value
     raise ConfigError(f"{place} = {value!r}", expected=f"a value of type {_spell(hint)}")
+
+
+def check_types(params: Any, where: str) -> None:
+    """Refuse fields of a parameters' class that are of another type than it says.
+
+    Numbers of NumPy count as numbers. Values and names are left to the class.
+
+    Args:
+        params: an instance of a dataclass.
+        where: what it belongs to, such as "frames", for the message.
+
+    Raises:
+        ConfigError: naming the first field that is wrong.
+    """
+    for name, hint, kinds in _checked_fields(type(params)):  # type: ignore[arg-type]
+        value = getattr(params, name)
+        if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
+            value = value.item()
+        if not kinds or (value is None and type(None) in typing.get_args(hint)):
+            continue
+        if isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool)):
+            continue
+        spelled = f"{type(value).__name__} {value!r}"[:80]
+        raise ConfigError(f"{where}.{name} = {spelled}", expected=f"a value of type {_spell(hint)}")
+
+
+@functools.cache
+def _checked_fields(cls: type[Any]) -> tuple[tuple[str, Any, tuple[type, ...]], ...]:
+    """Give each field's name, its type, and the classes that a value may be of; none for any."""
+    plain = {int: (int,), float: (int, float), bool: (bool,), str: (str,)}
+    fields = []
+    for name, hint in typing.get_type_hints(cls).items():
+        kinds: list[type] = []
+        for choice in typing.get_args(hint) if _is_union(hint) else (hint,):
+            if typing.get_origin(choice) is typing.Literal:
+                kinds += [str, int]
+            elif choice in plain:
+                kinds += plain[choice]
+            elif choice is not type(None):
+                kinds = []
+                break
+        fields.append((name, hint, tuple(kinds)))
+    return tuple(fields)
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
 
 def _spell(hint: Any) -> str:

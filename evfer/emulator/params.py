@@ -9,6 +9,7 @@ from numbers import Real
 from types import MappingProxyType
 from typing import Literal, get_args, get_type_hints
 
+from evfer.config import check_types
 from evfer.errors import ConfigError, UnknownNameError
 
 __all__ = ["MIN_THRESHOLD", "PRESETS", "Backend", "DVSParams", "PatternSource", "Timing"]
@@ -79,6 +80,7 @@ class DVSParams:
     backend: Backend = "evfer"
 
     def __post_init__(self) -> None:
+        check_types(self, "emulator")
         hints = get_type_hints(type(self))
         for field in fields(self):
             value = getattr(self, field.name)

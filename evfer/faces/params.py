@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from evfer.config import check_types
 from evfer.errors import ConfigError, UnknownNameError
 
 __all__ = ["AlignParams", "Alignment", "Geometry", "Smoothing"]
@@ -66,6 +67,7 @@ class AlignParams:
     n_boxes: int = 5
 
     def __post_init__(self) -> None:
+        check_types(self, "faces")
         for key, known in (("geometry", Geometry), ("align", Alignment), ("smooth", Smoothing)):
             if getattr(self, key) not in get_args(known):
                 raise UnknownNameError(f"faces.{key}", str(getattr(self, key)), get_args(known))

@@ -69,6 +69,11 @@ def to_frames(
         >>> frames.shape, float(frames[0, 1, 1, 3]), float(frames.sum())
         ((2, 2, 4, 8), 1.0, 1.0)
     """
+    if not isinstance(sensor_size, SensorSize):
+        raise ConfigError(
+            f"a sensor's size of type {type(sensor_size).__name__}",
+            expected="SensorSize(width, height)",
+        )
     params = FramesParams(
         n_steps, kind, edge, binary, size, resize, event_count, tau_us=tau_us, bits=bits
     )

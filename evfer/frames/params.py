@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from evfer.config import check_types
 from evfer.errors import ConfigError
 from evfer.region import Region
 
@@ -74,6 +75,7 @@ class FramesParams:
     bits: int = 8
 
     def __post_init__(self) -> None:
+        check_types(self, "frames")
         for name in ("n_steps", "size", "event_count"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from evfer.config import check_types
 from evfer.errors import ConfigError, UnknownNameError
 from evfer.interpolation.weights import weights_sha256
 
@@ -66,6 +67,7 @@ class InterpolationParams:
     device: Device = "auto"
 
     def __post_init__(self) -> None:
+        check_types(self, "interpolation")
         _check_name("interpolation method", self.method, METHODS)
         _check_name("value of times", self.times, get_args(Timing))
         _check_name("value of compat", self.compat, get_args(Compat))

@@ -55,6 +55,9 @@ def create(
         UnknownNameError: for a model, or an option of it, that does not exist.
         ConfigError: for a value that cannot be used, or a plug-in that builds no module.
     """
+    for name_, value in (("n_classes", n_classes), ("n_steps", n_steps)):
+        if not isinstance(value, int):
+            raise ConfigError(f"{name_} = {value!r}"[:80], expected="a whole number")
     if n_classes < 2 or n_steps < 1:
         raise ConfigError(
             f"n_classes = {n_classes}, n_steps = {n_steps}",

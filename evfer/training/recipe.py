@@ -94,6 +94,7 @@ class TrainParams:
     compile: bool = False
 
     def __post_init__(self) -> None:
+        config.check_types(self, "train")
         rules = {
             "epochs": (self.epochs >= 1, "1 or more"),
             "batch_size": (self.batch_size >= 1, "1 or more"),
@@ -130,6 +131,7 @@ class SelectParams:
     optimistic: bool = False
 
     def __post_init__(self) -> None:
+        config.check_types(self, "select")
         if not 0 < self.share < 1:
             raise ConfigError(
                 f"select.share = {self.share}", expected="more than 0 and less than 1"
