@@ -228,8 +228,8 @@ def check_types(params: Any, where: str) -> None:
             continue
         if isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool)):
             continue
-        spelled = f"{type(value).__name__} {value!r}"[:80]
-        raise ConfigError(f"{where}.{name} = {spelled}", expected=f"a value of type {_spell(hint)}")
+        found = f"{where}.{name} = {value!r}"[:120]
+        raise ConfigError(found, expected=f"a value of type {_spell(hint)}")
 
 
 @functools.cache
