@@ -14,10 +14,7 @@ __all__ = ["Inputs", "class_indices"]
 
 @runtime_checkable
 class Inputs(Protocol):
-    """Samples that a network learns from and is tested on, whatever they were made from.
-
-    `evfer.testing.check_inputs` tells whether one keeps this contract.
-    """
+    """Samples that a network learns from and is tested on, whatever they were made from."""
 
     @property
     def classes(self) -> tuple[str, ...]:
