@@ -12,7 +12,7 @@ from evfer.bench import row_key
 from evfer.bench.trained import SUFFIX, TrainedFile
 from evfer.bench.trained import write_trained as write_trained_file
 from evfer.errors import EvferError
-from evfer.frames import FramesParams
+from evfer.frames import to_frames
 from evfer.report.draw.spike_maps import collect_spike_maps
 from evfer.report.read.comparison import group_rows
 from evfer.report.read.results import read_results
@@ -57,9 +57,7 @@ def test_maps_are_mean_spikes_a_neuron_and_step(tmp_path):
     (maps,) = rate_maps(row, path, [recording], 5)
     spikes = []
     module.stem.node.register_forward_hook(lambda m, a, output: spikes.append(output))
-    from evfer.report.read.spike_rates_torch import _frame
-
-    frames = _frame(recording, FramesParams(n_steps=2, size=32))
+    frames = to_frames(recording.events, recording.sensor_size, n_steps=2, size=32)
     with torch.inference_mode():
         module(torch.from_numpy(frames.astype(np.float32))[None])
     name, rates = maps[0]

@@ -17,7 +17,7 @@ from evfer.errors import ConfigError, EventsError
 from evfer.inputs import Loader
 from evfer.inputs.cache import PackedEvents
 from evfer.models import create
-from evfer.training import fit, learning_rate
+from evfer.training import fit, learning_rate, predict
 from evfer.training.recipe import TrainParams
 from evfer.training.validation import validation_split
 
@@ -352,3 +352,49 @@ def test_networks_that_decide_step_by_step_are_asked_after_each(data, precision)
                     right += (said == batch.targets).tolist()
             assert found.anytime[steps - 1] == pytest.approx(np.mean(right))
     assert fit(build, task(data, train={"epochs": 1})).anytime == ()
+
+
+class Drawn(torch.nn.Module):
+    """Gives drawn logits, whatever it is shown."""
+
+    def __init__(self, seed):
+        super().__init__()
+        self.logits = 3 * torch.randn(12, 3, generator=torch.Generator().manual_seed(seed))
+
+    def forward(self, frames):
+        return self.logits
+
+
+def test_the_loss_is_the_mean_logarithm_to_the_last_bit(data):
+    # it decides between epochs of one accuracy; normalised twice, one loss in a hundred is another
+    loader = Loader(task(data).inputs, TEST, 12, workers=0)
+    targets = torch.from_numpy(data.labels[list(TEST)])
+    for seed in range(400):
+        module = Drawn(seed)
+        expected = torch.nn.functional.nll_loss(module.logits.log_softmax(1), targets)
+        assert predict(module, loader).loss == float(expected), seed
+    shares = np.eye(3, dtype=np.float32)[data.labels]
+    soft = dataclasses.replace(loader, inputs=Shares(loader.inputs, shares))
+    assert predict(module, soft).loss == pytest.approx(float(expected), rel=1e-6)
+    assert predict(module, soft).labels.tolist() == targets.tolist()
+
+
+class Shares:
+    """The same inputs with shares of the classes as targets."""
+
+    def __init__(self, inputs, targets):
+        self._inputs, self.targets = inputs, targets
+
+    def __getattr__(self, name):
+        return getattr(self._inputs, name)
+
+    def on(self, device):
+        return self
+
+
+def test_a_network_learns_from_shares_of_classes(data):
+    job = task(data, train={"epochs": 12})
+    shares = (0.1 / 3 + 0.9 * np.eye(3)[data.labels]).astype(np.float32)
+    found = fit(build, dataclasses.replace(job, inputs=Shares(job.inputs, shares)))
+    assert found.predictions.accuracy >= 0.8
+    assert found.predictions.labels.tolist() == data.labels[list(TEST)].tolist()

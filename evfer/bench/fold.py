@@ -280,7 +280,7 @@ def _conversion(folder: Path) -> dict[str, Any]:
 def _outcome(job: FoldJob, task: FoldTask, result: FoldResult) -> dict[str, Any]:
     inputs, answers = task.inputs, result.predictions
     scores = metrics.score(answers.labels, answers.predictions)
-    train_labels = class_indices(inputs)[list(task.train)]
+    train_labels = class_indices(inputs.targets)[list(task.train)]
     groups = inputs.groups or inputs.ids
     trained = {groups[i] for i in task.train}
     overlap = float(np.mean([groups[i] in trained for i in task.test]))

@@ -28,7 +28,6 @@ from evfer.datasets.base import Clip
 from evfer.errors import ConfigError, RecordingError, UnknownNameError
 from evfer.events import Events, SensorSize
 from evfer.files import whole_file
-from evfer.formats import ReadParams
 from evfer.frames import FramesParams, to_frames
 
 __all__ = [
@@ -168,11 +167,11 @@ class Trained:
             raise RecordingError(f"{path}: no such file", expected="a video or an event recording")
         if video.is_clip(path):
             return self._of_video(video.open_frames(path), path.stem)
-        size = self.about.sensor_size
-        sensor = "" if size is None else f"{size[0]}x{size[1]}"
-        known = formats.sensor_size(path) is not None
-        found = formats.read(path, ReadParams() if known else ReadParams(sensor=sensor))
-        return self._of_events(found.events, found.sensor_size)
+        own = None if self.about.sensor_size is None else SensorSize(*self.about.sensor_size)
+        # the network's sensor stands in where a file names none
+        unnamed = formats.sensor_size(path) is None
+        recording = formats.read_recording(path, own if unnamed else None)
+        return self._of_events(recording.events, recording.sensor_size)
 
     def _of_events(self, events: Events, sensor_size: SensorSize | None) -> Tensor:
         own = self.about.sensor_size

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 __all__ = ["Inputs", "class_indices"]
+
+Targets = TypeVar("Targets", NDArray[Any], torch.Tensor)
 
 
 @runtime_checkable
@@ -67,7 +69,6 @@ class Inputs(Protocol):
         """
 
 
-def class_indices(inputs: Inputs) -> NDArray[np.int64]:
-    """Give the class of each sample, that of the largest share where targets are shares."""
-    targets = inputs.targets
-    return targets if targets.ndim == 1 else targets.argmax(1).astype(np.int64)
+def class_indices(targets: Targets) -> Targets:
+    """Give the class of each sample, shape (n,): of shares (n, classes) that of the largest."""
+    return targets if targets.ndim == 1 else targets.argmax(1)

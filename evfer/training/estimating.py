@@ -9,7 +9,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from evfer.inputs import Loader
+from evfer.inputs import Loader, class_indices
 from evfer.models import Estimator, count_parameters
 from evfer.training.fold import EpochRecord, FoldResult, FoldTask, TrainEvent
 from evfer.training.predictions import predict
@@ -59,7 +59,7 @@ def fit_estimator(
         for epoch in range(train.epochs):
             with contextlib.closing(loader.epoch(epoch)) as batches:
                 for batch in batches:
-                    yield batch.frames.float(), _class_indices(batch.targets)
+                    yield batch.frames.float(), class_indices(batch.targets)
 
     begun = time.monotonic()
     module.train()
@@ -108,7 +108,3 @@ def fit_estimator(
         module=module,
         selected_on="last",
     )
-
-
-def _class_indices(targets: Tensor) -> Tensor:
-    return targets if targets.ndim == 1 else targets.argmax(1)

@@ -109,7 +109,7 @@ class _Run:
         self.inputs = inputs = task.inputs.on(self.accelerator.device)
         train, self.chooser = task.train, None
         if config.select.on == "inner_validation":
-            groups, labels = inputs.groups or inputs.ids, class_indices(inputs)
+            groups, labels = inputs.groups or inputs.ids, class_indices(inputs.targets)
             kept, held = validation_split(
                 [groups[i] for i in train],
                 [int(labels[i]) for i in train],

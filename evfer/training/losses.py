@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from evfer import plugins
 from evfer.errors import ConfigError
+from evfer.inputs import class_indices
 
 __all__ = ["Loss", "Mixed", "load_loss", "mix"]
 
@@ -113,10 +114,10 @@ class Mixed:
     def right(self, logits: Tensor) -> float:
         """Give how many predictions are right, each clip by its share."""
         predictions = logits.argmax(1)
-        one = int((predictions == _classes(self.targets)).sum())
+        one = int((predictions == class_indices(self.targets)).sum())
         if self.share == 1:
             return one
-        other = int((predictions == _classes(self.others)).sum())
+        other = int((predictions == class_indices(self.others)).sum())
         return self.share * one + (1 - self.share) * other
 
 
@@ -138,7 +139,3 @@ def mix(frames: Tensor, targets: Tensor, alpha: float) -> Mixed:
     values = frames.float()
     blended = share * values + (1 - share) * values[order.to(values.device)]
     return Mixed(blended, targets, targets[order.to(targets.device)], share)
-
-
-def _classes(targets: Tensor) -> Tensor:
-    return targets if targets.ndim == 1 else targets.argmax(1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from evfer.inputs import Loader, class_indices
@@ -61,15 +61,21 @@ def predict(module: nn.Module, loader: Loader, device: torch.device | str = "cpu
     if not bool(torch.isfinite(logs).all()):
         raise not_finite("the network's predictions are no longer finite")
     clips = list(loader.clips)
-    labels, targets = class_indices(loader.inputs)[clips], loader.inputs.targets[clips]
+    targets = torch.from_numpy(loader.inputs.targets[clips])
     confidences, predictions = logs.double().exp().max(1)
     return Predictions(
-        labels=labels,
+        labels=class_indices(targets).numpy(),
         predictions=predictions.numpy(),
         confidences=confidences.numpy(),
-        # of logarithms that are normalised already, this is the mean of what the targets pick
-        loss=float(functional.cross_entropy(logs, torch.from_numpy(targets))),
+        loss=_cross_entropy(logs, targets),
     )
+
+
+def _cross_entropy(logs: Tensor, targets: Tensor) -> float:
+    # never normalised a second time: the last bits decide between epochs of one accuracy
+    if targets.ndim == 1:
+        return float(functional.nll_loss(logs, targets))
+    return float(-(targets * logs).sum(1).mean())
 
 
 def predict_steps(
@@ -90,7 +96,7 @@ def predict_steps(
     if decide is None:
         return ()
     module.eval()
-    labels = torch.from_numpy(class_indices(loader.inputs))
+    labels = torch.from_numpy(class_indices(loader.inputs.targets))
     right = []
     with torch.inference_mode(), contextlib.closing(loader.epoch(0)) as batches:
         for batch in batches:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,9 @@ from torch import nn
 
 from evfer.bench import ResultRow, load
 from evfer.errors import RecordingError
-from evfer.frames import FramesParams, fill_frames
+from evfer.frames import to_frames
 from evfer.models.neurons import SpikingJellyNode, SpikingNode
 from evfer.recordings.file import Recording
-from evfer.region import Region
 
 __all__ = ["rate_maps"]
 
@@ -57,7 +57,8 @@ def rate_maps(
         return [[] for _ in recordings]
     found = []
     for recording in recordings:
-        x = torch.from_numpy(_frame(recording, frames).astype(np.float32))[None]
+        shown = to_frames(recording.events, recording.sensor_size, **dataclasses.asdict(frames))
+        x = torch.from_numpy(shown)[None]
         found.append(_run(module, x))
     names = _spread(
         [(name, rates.shape) for name, rates in found[0].items()] if found else [], most
@@ -66,15 +67,6 @@ def rate_maps(
         [(name.removesuffix(".node"), maps[name]) for name in names if name in maps]
         for maps in found
     ]
-
-
-def _frame(recording: Recording, params: FramesParams) -> NDArray[Any]:
-    size, events = recording.sensor_size, recording.events
-    region = Region(0, 0, size.width, size.height)
-    made = np.zeros(params.shape(region), np.uint8 if params.binary else np.float32)
-    x, y, p = (np.ascontiguousarray(events[name]) for name in ("x", "y", "p"))
-    fill_frames(made, x, y, p, events["t"].astype(np.uint32), size, params, region)
-    return made
 
 
 def _run(module: nn.Module, x: torch.Tensor) -> dict[str, NDArray[np.float64]]:
